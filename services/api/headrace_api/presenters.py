@@ -1,0 +1,198 @@
+"""From the engine's objects to the JSON of the spec (sections 1.1, 7.2, 7.3). Pure.
+
+Our own additions beside the spec's fields: `statusLabel`, `error`, `attempt`, `failedAttempts`, `blockedOn`, `outlet`,
+`logsDropped`, `isDeleted`, `seq`.
+"""
+
+from collections.abc import Iterable
+
+from headrace.core import ids
+from headrace.core.definition import Definition, Node, SelfServeTrigger
+from headrace.core.json import Json, JsonObject
+from headrace.core.run import LogLine, NodeRun, Run
+from headrace.core.times import iso
+from headrace.ports.stores import LedgerEntry, TriggerVerdict, WorkflowVersion
+
+SERVER_FIELDS = frozenset(
+    ("orgId", "version", "versionIdentifier", "createdBy", "updatedBy", "createdAt", "updatedAt", "isDeleted")
+)
+"""What the server adds to a workflow; taken off again when it comes back."""
+
+
+def workflow(version: WorkflowVersion, org_id: str, open_runs: bool) -> JsonObject:
+    """The author's document with the server's fields (spec 1.1)."""
+    document = version.document
+    return {
+        "identifier": version.identifier,
+        "title": document.get("title"),
+        "icon": document.get("icon"),
+        "description": document.get("description"),
+        **document,
+        "allowAnyoneToViewRuns": open_runs,
+        "connections": document.get("connections") or [],
+        **version_head(version),
+        "orgId": org_id,
+        "isDeleted": version.deleted,
+    }
+
+
+def version_head(version: WorkflowVersion) -> JsonObject:
+    """One version without its document (spec 1.5)."""
+    return {
+        "version": version.version,
+        "versionIdentifier": "wfv_" + ids.derive("version", version.identifier, str(version.version)),
+        "createdBy": version.created_by,
+        "createdAt": iso(version.created_at),
+        "updatedBy": version.updated_by,
+        "updatedAt": iso(version.updated_at),
+    }
+
+
+def etag(version: WorkflowVersion) -> str:
+    return f'"v{version.version}"'
+
+
+def trigger(version: WorkflowVersion, node: Node, config: SelfServeTrigger) -> JsonObject:
+    """A self-serve trigger that the caller may start (spec 10, row 16)."""
+    document = version.document
+    return {
+        "workflow": {
+            "identifier": version.identifier,
+            "title": document.get("title"),
+            "icon": document.get("icon"),
+            "description": document.get("description"),
+            "category": document.get("category"),
+            "version": version.version,
+        },
+        "nodeIdentifier": node.identifier,
+        "title": node.title,
+        "icon": node.icon,
+        "description": node.description,
+        "userInputs": config.user_inputs,
+    }
+
+
+def run(it: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject:
+    """A run (spec 7.2). Rows of lists come without log lines."""
+    return {
+        "identifier": it.id,
+        "title": graph.title if graph else None,
+        "icon": graph.icon if graph else None,
+        "status": it.status,
+        "result": it.result,
+        "statusLabel": it.label,
+        "workflow": {"identifier": it.workflow, "version": it.version},
+        "workflowVersionId": it.version,
+        "nodeConfigType": it.trigger_type,
+        "trigger": {"identifier": it.trigger, "type": it.trigger_type, "eventId": it.causation.event_id},
+        "createdBy": it.created_by,
+        "createdAt": iso(it.created_at),
+        "updatedAt": iso(it.updated_at),
+        "completedAt": _iso(it.completed_at),
+        "cancelledBy": it.cancelled_by,
+        "seq": it.seq,
+        "variables": {"outputs": dict(it.outputs)},
+        "nodeRuns": [node_run(node, it, graph, with_logs) for node in it.nodes.values()],
+    }
+
+
+def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject:
+    """A node run (spec 7.3)."""
+    node = graph.nodes.get(it.node) if graph else None
+    shown: JsonObject = {
+        "identifier": it.id,
+        "node": {"identifier": it.node},
+        "nodeTitle": node.title if node else None,
+        "nodeIcon": node.icon if node else None,
+        "nodeConfigType": it.type,
+        "status": it.status,
+        "result": it.result,
+        "statusLabel": it.label,
+        "output": it.output if it.output is not None else {},
+        "error": it.error,
+        "outlet": it.outlet,
+        "attempt": it.attempt,
+        "failedAttempts": [
+            {"attempt": failed.attempt, "at": iso(failed.at), "error": failed.error} for failed in it.failed_attempts
+        ],
+        "blockedOn": blocked_on(it, of),
+        "externalRunId": it.external_run_id,
+        "links": list(it.links),
+        "createdAt": iso(it.created_at),
+        "updatedAt": iso(it.updated_at),
+        "completedAt": _iso(it.completed_at),
+    }
+    if with_logs:
+        shown["nodeRunLogs"] = log_lines(it.logs)
+        shown["logsDropped"] = it.logs_dropped
+    return shown
+
+
+def blocked_on(it: NodeRun, of: Run) -> JsonObject | None:
+    """What an unfinished node run waits for, and until when at most; None when it is over."""
+    if it.status == "COMPLETED":
+        return None
+    kind = {"running": "answer", "waiting": "report", "retrying": "retry"}.get(it.phase, "answer")
+    if it.phase == "waiting" and it.type == "INPUT":
+        kind = "person"
+    due = min((timer.due_at for timer in of.timers if timer.node == it.node), default=None)
+    return {"kind": kind, "until": _iso(due)}
+
+
+def log_lines(lines: Iterable[LogLine]) -> list[Json]:
+    """Log lines under both pairs of names (spec 7.3)."""
+    return [
+        {
+            "logLevel": line.level,
+            "log": line.message,
+            "level": line.level,
+            "message": line.message,
+            "tags": dict(line.tags),
+            "createdAt": iso(line.at),
+            "updatedAt": iso(line.at),
+        }
+        for line in lines
+    ]
+
+
+def run_logs(it: Run) -> list[Json]:
+    """The log lines of all node runs of a run in the order of time, each with its node."""
+    lines = [
+        (line.at, node.id, node.node, shown)
+        for node in it.nodes.values()
+        for line, shown in zip(node.logs, log_lines(node.logs), strict=True)
+    ]
+    lines.sort(key=lambda line: line[0])
+    return [
+        {"nodeRunIdentifier": node_run_id, "node": {"identifier": name}, **shown}  # type: ignore[dict-item]
+        for _, node_run_id, name, shown in lines
+    ]
+
+
+def ledger_entry(entry: LedgerEntry) -> JsonObject:
+    """What became of one entity event."""
+    return {
+        "eventId": entry.event_id,
+        "at": iso(entry.at),
+        "action": entry.action,
+        "blueprint": entry.blueprint,
+        "entity": entry.entity,
+        "considered": entry.considered,
+        "verdicts": [verdict(it) for it in entry.verdicts],
+        "source": entry.source,
+    }
+
+
+def verdict(it: TriggerVerdict) -> JsonObject:
+    return {
+        "workflow": {"identifier": it.workflow, "version": it.version},
+        "trigger": it.trigger,
+        "verdict": it.verdict,
+        "reason": it.reason,
+        "runIdentifier": it.run_id,
+        "detail": it.detail,
+    }
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else iso(at)

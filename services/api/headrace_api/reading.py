@@ -1,0 +1,152 @@
+"""Reading requests: the body as bytes through the strict parser, headers, and who asks.
+
+Nothing here trusts a length, a type or an encoding that the client merely claims.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from headrace.contracts import strict_json
+from headrace.core._findings import did_you_mean, kind
+from headrace.core import source
+from headrace.core.errors import Problem, pointer
+from headrace.core.json import Json, JsonObject
+from headrace_api.problems import ApiError, about_parameter, present
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A JSON body, and the bytes it came as, from which positions are found when something is wrong."""
+
+    value: Json
+    raw: bytes
+
+    def present(self, problems: tuple[Problem, ...]) -> list[JsonObject]:
+        """The problems for an answer, with lines and columns where they are about this body."""
+        if not problems or not self.raw:
+            return [present(problem) for problem in problems]
+        places = source.positions(self.raw.decode())
+        return [
+            present(problem, places.locate_problem(problem) if self._holds(problem) else None) for problem in problems
+        ]
+
+    def _holds(self, problem: Problem) -> bool:
+        """Whether the problem is about a field that came with this body; a PATCH may uncover problems elsewhere."""
+        first = problem.pointer.split("/")[1:2]
+        return not first or not isinstance(self.value, dict) or first[0].replace("~1", "/") in self.value
+
+
+async def read_body(request: Request, limit_bytes: int, *, optional: bool = False, unique_keys: bool = False) -> Body:
+    """The JSON body of a request, `{}` for an empty one if it is `optional`; see strict_json for `unique_keys`.
+
+    Raises ApiError: 413 before more than the limit is read, 415 for anything not declared as JSON, 400 with line and
+    column for JSON that the strict parser refuses.
+    """
+    raw = await _read_bytes(request, limit_bytes)
+    if not raw and optional:
+        return Body({}, b"")
+    _check_type(request)
+    if not raw:
+        raise ApiError("malformed_json", "The body is empty; a JSON object is expected.")
+    try:
+        return Body(strict_json.parse(raw, limit_bytes=limit_bytes, unique_keys=unique_keys), raw)
+    except strict_json.BadJson as error:
+        if error.too_large:
+            raise _too_large(limit_bytes) from None
+        place = None if error.line is None or error.column is None else (error.line, error.column)
+        problem = present(Problem("", "malformed-json", error.message), place)
+        raise ApiError("malformed_json", str(error), [problem]) from None
+
+
+def read_model(model: type[ModelT], body: Body) -> ModelT:
+    """The body as a model. Raises ApiError 422 with everything that does not fit."""
+    try:
+        return model.model_validate(body.value)
+    except ValidationError as error:
+        names = [field.alias or name for name, field in model.model_fields.items()]
+        problems = tuple(_problem(detail, names) for detail in error.errors(include_url=False)[:100])
+    message = problems[0].message if len(problems) == 1 else f"{problems[0].message} And {len(problems) - 1} more."
+    raise ApiError("invalid_request", message, body.present(problems))
+
+
+def read_header(request: Request, name: str, longest: int = LONGEST_KEY) -> str | None:
+    """The value of a header that may come once, or None. Raises ApiError for anything but visible ASCII."""
+    values = request.headers.getlist(name)
+    if not values:
+        return None
+    value = values[0]
+    if len(values) > 1:
+        problem = "may be sent once"
+    elif not 1 <= len(value) <= longest:
+        problem = f"must have 1 to {longest} characters"
+    elif not all("\x20" <= char <= "\x7e" for char in value):
+        problem = "must be visible ASCII"
+    else:
+        return value
+    message = f"The header {name} {problem}."
+    raise ApiError("invalid_parameter", message, [about_parameter(name, "invalid-header", message)])
+
+
+async def _read_bytes(request: Request, limit_bytes: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and (len(declared) > 15 or int(declared) > limit_bytes):
+        raise _too_large(limit_bytes)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check_type(request: Request) -> None:
+    declared = request.headers.get("content-type", "")
+    media_type = declared.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        shown = f"it is {media_type[:80]!r}" if media_type else "there is none"
+        raise ApiError("unsupported_media_type", f"The Content-Type must be application/json; {shown}.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        message = f"The Content-Encoding {encoding[:40]!r} is not accepted; send the JSON as it is."
+        raise ApiError("unsupported_media_type", message)
+
+
+def _too_large(limit_bytes: int) -> ApiError:
+    return ApiError("body_too_large", f"The body has more than {limit_bytes:,} bytes.", headers={"connection": "close"})
+
+
+_EXPECTED = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "tuple_type": "a list",
+}
+
+
+def _problem(detail: ErrorDetails, names: list[str]) -> Problem:
+    at = pointer(*(part for part in detail["loc"] if part != "[key]"))
+    name = f'"{detail["loc"][-1]}"' if detail["loc"] else "The body"
+    match detail["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(str(detail["loc"][-1]), names) if len(detail["loc"]) == 1 else ""
+            return Problem(at, "unknown-field", f"{name} is not a field that is known here.", hint)
+        case "missing":
+            return Problem(at, "missing-field", f"{name} is missing.", "Add it; it is required here.")
+        case expected if expected in _EXPECTED:
+            return Problem(at, "wrong-type", f"{name} must be {_EXPECTED[expected]}; it is {kind(detail['input'])}.")
+        case "literal_error":
+            return Problem(at, "unknown-value", f"{name} must be {detail['ctx']['expected']}.")
+        case _:
+            return Problem(at, "invalid-value", f"{name}: {detail['msg'].removeprefix('Value error, ')}.")

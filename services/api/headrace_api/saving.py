@@ -1,0 +1,95 @@
+"""What a workflow document goes through before it is stored: form, graph, expressions, compilation of foreign JQ."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from headrace.core import check, dialects, expression, flow_check
+from headrace.core.definition import Definition
+from headrace.core.errors import Problem
+from headrace.core.expression import Failure
+from headrace.core.json import Json, JsonObject
+from headrace.ports.evaluator import Evaluator
+from headrace_api.presenters import SERVER_FIELDS
+
+RESERVED = frozenset(("runs", "nodes", "validate", "self-service-triggers"))
+"""Identifiers that would hide behind other routes of /v1/workflows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found. The document may be stored when `errors` is empty."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+
+async def judge(document: Json, evaluator: Evaluator, identifier: str | None = None) -> Verdict:
+    """Everything that is wrong with a document, all at once (spec 1.4). Raises UnavailableError.
+
+    `identifier` is the one that it must have, because it replaces the workflow of that name.
+    """
+    parsed = dialects.parse(document)
+    problems = list(parsed.problems)
+    if isinstance(document, dict) and document.get("identifier") in RESERVED:
+        message = f'"{document["identifier"]}" is reserved: a route of the API has this name.'
+        problems.append(Problem("/identifier", "reserved-identifier", message, "Take another identifier."))
+    if identifier is not None and isinstance(document, dict) and document.get("identifier") != identifier:
+        message = f'The identifier must stay "{identifier}": a workflow cannot be renamed.'
+        hint = "Leave it out, or create a new workflow."
+        problems.append(Problem("/identifier", "identifier-mismatch", message, hint))
+    graph = parsed.definition or parsed.draft
+    if graph is not None:
+        problems += check.check(graph, parsed.unreadable)
+        problems += await _compile(graph, evaluator)
+    if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
+        problems += flow_check.check(parsed.definition)
+    return Verdict(tuple(dict.fromkeys(problems)))
+
+
+def strip(document: JsonObject) -> JsonObject:
+    """The document without what the server added when it was read."""
+    return {name: value for name, value in document.items() if name not in SERVER_FIELDS}
+
+
+def same(left: JsonObject, right: JsonObject, open_runs_default: bool) -> bool:
+    """Whether two documents say the same: fields left out, null and at their default are one."""
+    return _plain(left, open_runs_default) == _plain(right, open_runs_default)
+
+
+def merge(current: JsonObject, patch: JsonObject) -> JsonObject:
+    """PATCH (spec 10, row 4): each top-level field replaces the old one as a whole, null removes it."""
+    merged = {**current, **strip(patch)}
+    return {name: value for name, value in merged.items() if value is not None or name not in patch}
+
+
+def _plain(document: JsonObject, open_runs_default: bool) -> bytes:
+    kept = {name: value for name, value in strip(document).items() if value is not None}
+    kept.setdefault("connections", [])
+    kept.setdefault("allowAnyoneToViewRuns", open_runs_default)
+    # as text, because 1, 1.0 and true are equal to Python and not to an author
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+
+
+async def _compile(graph: Definition, evaluator: Evaluator) -> list[Problem]:
+    """The programs outside the total subset that libjq does not compile."""
+    foreign = [(at, text) for at, text in check.expressions(graph) if expression.parse(text).native is None]
+    if not foreign:
+        return []
+    texts = list(dict.fromkeys(text for _, text in foreign))
+    failures = dict(zip(texts, await evaluator.check(texts), strict=True))
+    return [_uncompiled(at, text, failures[text]) for at, text in foreign if failures[text] is not None]
+
+
+def _uncompiled(at: str, text: str, failure: Failure | None) -> Problem:
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    reason = failure.message if failure is not None else ""
+    hint = "Expressions are JQ; see docs/expressions.md."
+    return Problem(at, "bad-expression", f"The expression `{shown}` does not compile: {reason}", hint)

@@ -1,0 +1,94 @@
+"""`headrace events send` and `headrace explain`: entity changes, and what became of them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace_cli.session import Session
+
+if TYPE_CHECKING:
+    from headrace_cli.client import Client
+    from headrace_cli.explanation import Explanation
+
+app = typer.Typer(help="Entity changes: what may start runs.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    parent.command()(explain)
+
+
+@app.command()
+def send(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="One event, an array of events, or one event a line.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Watch the runs that they start; fails when one fails.")
+    ] = False,
+) -> None:
+    """Publish entity changes and say which runs they started."""
+    from headrace_cli import events_file, waiting, words
+
+    session = Session.of(context)
+    events = events_file.read(file)
+    told = []
+    with session.client() as client:
+        with session.working(f"Publishing {len(events)} events"):
+            identifiers = [client.send_event(event) for event in events]
+        for event, event_id in zip(events, identifiers, strict=True):
+            with session.working(f"Waiting for the trigger service's answer to {event_id}"):
+                explanation = waiting.explanation_of(client, event_id)
+            runs = list(explanation.run_ids) if explanation else []
+            told.append({"eventId": event_id, "runIds": runs, "judged": explanation is not None})
+            if not session.json:
+                session.out.print(f"{event_id}  {words.event(event)}", soft_wrap=True)
+                session.out.print(f"  {_outcome(explanation)}", style="" if runs else "dim", soft_wrap=True)
+        code = _follow(session, client, [run for entry in told for run in _texts(entry["runIds"])]) if follow else 0
+    if session.json:
+        session.print_json(told)
+    raise typer.Exit(code)
+
+
+def explain(
+    context: typer.Context,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="As `headrace events send` prints it.")],
+) -> None:
+    """Say why an event did, or did not, start runs: every workflow considered, and the clause that said no."""
+    from headrace_cli import explanation
+
+    session = Session.of(context)
+    with session.client() as client:
+        answer = client.explain(event_id)
+    if session.json:
+        session.print_json(answer)
+        return
+    found = explanation.read(answer)
+    session.out.print(explanation.head(found), soft_wrap=True)
+    if found.verdicts:
+        session.out.print(explanation.table(found))
+    else:
+        session.out.print(explanation.nobody(found), soft_wrap=True)
+
+
+def _outcome(explanation: "Explanation | None") -> str:
+    if explanation is None:
+        return "not judged yet; ask later: headrace explain EVENT_ID"
+    if explanation.run_ids:
+        return "started " + ", ".join(f"{each.workflow} {each.run_id}" for each in explanation.verdicts if each.run_id)
+    return f"started nothing: headrace explain {explanation.event_id}"
+
+
+def _follow(session: Session, client: "Client", run_ids: list[str]) -> int:
+    """Watch one run after the other. Returns the worst of their exit codes."""
+    from headrace_cli import following, watching
+
+    codes = [0]
+    for run_id in run_ids:
+        if session.json:
+            codes.append(watching.code_of(watching.last(following.snapshots(client, run_id))))
+        else:
+            codes.append(watching.watch(session, client, run_id))
+    return max(codes)
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []

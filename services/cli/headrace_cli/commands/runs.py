@@ -1,0 +1,155 @@
+"""`headrace run`, `runs`, `show`, `logs`, `cancel`: starting, watching and stopping runs."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from headrace_cli.session import Session
+
+if TYPE_CHECKING:
+    from headrace_cli.client import Client
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's identifier, wfr_...")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (run, runs, show, logs, cancel):
+        app.command()(command)
+
+
+def run(
+    context: typer.Context,
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW")],
+    pairs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input; JSON or plain text.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--inputs-json", metavar="FILE", help="A JSON object of inputs; - is standard input.")
+    ] = None,
+    trigger: Annotated[
+        str | None, typer.Option(metavar="NODE", help="The self-serve trigger, if there are several.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Follow the run to its end; the exit code is its result.")
+    ] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Starting again with the same key gives the same run.")
+    ] = None,
+) -> None:
+    """Start a run of a self-serve workflow."""
+    from headrace_cli import inputs
+
+    session = Session.of(context)
+    given = inputs.gather(pairs or [], file)
+    with session.client() as client:
+        with session.working(f"Starting {workflow}"):
+            started = client.start_run(workflow, given, trigger, idempotency_key)
+        if wait:
+            raise typer.Exit(_follow(session, client, str(started["identifier"])))
+    if session.json:
+        session.print_json(started)
+    else:
+        session.out.print(str(started["identifier"]))
+
+
+def runs(
+    context: typer.Context,
+    workflow: Annotated[list[str] | None, typer.Option(metavar="WORKFLOW", help="Only of these workflows.")] = None,
+    status: Annotated[
+        list[Literal["IN_PROGRESS", "CANCELLING", "COMPLETED"]] | None, typer.Option(help="Only in these states.")
+    ] = None,
+    result: Annotated[
+        list[Literal["SUCCESS", "FAILED", "CANCELLED"]] | None, typer.Option(help="Only with these results.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+) -> None:
+    """List runs, the newest first."""
+    from headrace_cli import tables
+
+    session = Session.of(context)
+    query = {"workflowIdentifiers": workflow or [], "statuses": status or [], "results": result or [], "limit": limit}
+    with session.client() as client:
+        found = client.runs(query)
+    if session.json:
+        session.print_json(found)
+    elif not found:
+        session.out.print("No runs." if workflow or status or result else "No runs yet.")
+    else:
+        session.out.print(tables.runs(found))
+
+
+def show(
+    context: typer.Context,
+    run: RunArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Watch it to its end; the exit code is its result.")
+    ] = False,
+) -> None:
+    """Show a run: states, times, attempts, branches taken, outputs and logs."""
+    from headrace_cli import snapshot, timeline
+
+    session = Session.of(context)
+    with session.client() as client:
+        if follow:
+            raise typer.Exit(_follow(session, client, run))
+        document = client.run(run)
+    if session.json:
+        session.print_json(document)
+        return
+    options = timeline.Options(width=session.out.width)
+    for line in timeline.lines(snapshot.read(document), options):
+        session.out.print(line, soft_wrap=True)
+
+
+def logs(
+    context: typer.Context,
+    identifier: Annotated[str, typer.Argument(metavar="RUN|NODE_RUN", help="wfr_... or wfnr_...")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
+) -> None:
+    """Print the log lines of a run, or of one node run."""
+    from headrace_cli import log_following, snapshot, tables
+    from headrace_cli.errors import UsageError
+
+    session = Session.of(context)
+    one_node = identifier.startswith("wfnr_")
+    if follow and one_node:
+        raise UsageError("-f follows a run, not a node run.", "headrace logs RUN -f")
+    with session.client() as client:
+        if follow:
+            log_following.follow(session, client, identifier)
+            return
+        found = client.node_run_logs(identifier) if one_node else client.run_logs(identifier)
+    if session.json:
+        session.print_json(found)
+        return
+    for entry in found:
+        for line in tables.log_lines([snapshot.log_line(entry)], _node_of(entry)):
+            session.out.print(line, soft_wrap=True)
+
+
+def cancel(
+    context: typer.Context,
+    run: RunArgument,
+    force: Annotated[bool, typer.Option("--force", help="Do not wait for node runs at work.")] = False,
+) -> None:
+    """Cancel a run: node runs at work finish first, unless forced."""
+    session = Session.of(context)
+    with session.client() as client:
+        answer = client.cancel_run(run, force)
+    if session.json:
+        session.print_json(answer)
+    else:
+        session.out.print(f"{run}: cancelling{' at once' if force else ' after the node runs at work'}.")
+
+
+def _follow(session: Session, client: "Client", run_id: str) -> int:
+    from headrace_cli import watching
+
+    return watching.watch(session, client, run_id)
+
+
+def _node_of(entry: dict[str, object]) -> str:
+    node = entry.get("node") or entry.get("nodeIdentifier") or ""
+    if isinstance(node, dict):
+        node = node.get("identifier", "")
+    return str(node)

@@ -1,0 +1,170 @@
+"""A run as the API tells it, read into one shape that renderers can rest on. Missing fields read as their absence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from headrace_cli.client import JsonDict
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    attempt: int
+    at: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    at: int | None
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSnapshot:
+    """One node run. Instants are milliseconds since the epoch; `state` is one word."""
+
+    id: str
+    node: str
+    type: str
+    state: str
+    created_at: int | None
+    completed_at: int | None
+    attempt: int
+    failed_attempts: tuple[FailedAttempt, ...]
+    next_attempt_at: int | None
+    outlet: str | None
+    error: str | None
+    output: Any
+    links: tuple[str, ...]
+    logs: tuple[LogLine, ...]
+
+    @property
+    def is_over(self) -> bool:
+        return self.completed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    id: str
+    workflow: str
+    version: int | None
+    state: str
+    is_over: bool
+    label: str | None
+    created_by: str
+    created_at: int | None
+    completed_at: int | None
+    nodes: tuple[NodeSnapshot, ...]
+
+
+def read(run: JsonDict) -> RunSnapshot:
+    """The snapshot in a `workflowRun` object."""
+    outputs = _mapping(_mapping(run.get("variables")).get("outputs"))
+    workflow = _mapping(run.get("workflow"))
+    version = workflow.get("version", run.get("workflowVersionId"))
+    status, result = run.get("status"), run.get("result")
+    return RunSnapshot(
+        id=str(run.get("identifier", "")),
+        workflow=str(workflow.get("identifier") or run.get("title") or ""),
+        version=version if isinstance(version, int) else None,
+        state=str(result or {"IN_PROGRESS": "RUNNING"}.get(str(status), status)),
+        is_over=status == "COMPLETED",
+        label=_label(run.get("statusLabel")),
+        created_by=str(run.get("createdBy") or ""),
+        created_at=instant(run.get("createdAt")),
+        completed_at=instant(run.get("completedAt")),
+        nodes=tuple(_node(node, outputs) for node in run.get("nodeRuns") or () if isinstance(node, dict)),
+    )
+
+
+def instant(value: object) -> int | None:
+    """Milliseconds since the epoch of an ISO 8601 text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return None
+    try:
+        return round(datetime.fromisoformat(value).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+def node_name(node: JsonDict) -> str:
+    """The name of the node that a node run ran."""
+    return str(_mapping(node.get("node")).get("identifier") or node.get("nodeTitle") or node.get("identifier") or "")
+
+
+def log_line(entry: JsonDict) -> LogLine:
+    """A log entry under either of its names (spec 7.3)."""
+    return LogLine(
+        at=instant(entry.get("createdAt")),
+        level=str(entry.get("level") or entry.get("logLevel") or "INFO"),
+        message=str(entry.get("message") or entry.get("log") or ""),
+    )
+
+
+def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
+    name = node_name(node)
+    output = outputs.get(name, node.get("output"))
+    return NodeSnapshot(
+        id=str(node.get("identifier", "")),
+        node=name,
+        type=str(node.get("nodeConfigType") or ""),
+        state=_state(node),
+        created_at=instant(node.get("createdAt")),
+        completed_at=instant(node.get("completedAt")) if node.get("status") == "COMPLETED" else None,
+        attempt=_count(node.get("attempt")) or 1,
+        failed_attempts=tuple(
+            FailedAttempt(_count(each.get("attempt")), instant(each.get("at")), str(each.get("error") or "failed"))
+            for each in node.get("failedAttempts") or ()
+            if isinstance(each, dict)
+        ),
+        next_attempt_at=instant(node.get("nextAttemptAt")),
+        outlet=_outlet(node, output),
+        error=_error(node, output),
+        output=output,
+        links=tuple(str(link) for link in node.get("links") or ()),
+        logs=tuple(log_line(entry) for entry in node.get("nodeRunLogs") or () if isinstance(entry, dict)),
+    )
+
+
+_PHASES = {"running": "RUNNING", "waiting": "WAITING", "retrying": "RETRYING"}
+
+
+def _state(node: JsonDict) -> str:
+    if node.get("status") == "COMPLETED":
+        return str(node.get("result") or "COMPLETED")
+    return _PHASES.get(str(node.get("phase")), "RUNNING")
+
+
+def _outlet(node: JsonDict, output: Any) -> str | None:
+    for value in (node.get("outlet"), _mapping(output).get("selectedOutlet"), _mapping(output).get("selected")):
+        if isinstance(value, dict):
+            value = value.get("title") or value.get("identifier")
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _error(node: JsonDict, output: Any) -> str | None:
+    value = node.get("error") or _mapping(output).get("error")
+    if isinstance(value, dict):
+        value = value.get("message")
+    return value if isinstance(value, str) and value and node.get("result") != "SUCCESS" else None
+
+
+def _label(value: object) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("text")
+    return value if isinstance(value, str) and value else None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,88 @@
+"""Watching one run to its end: drawn again and again on a terminal, line by line anywhere else."""
+
+from collections.abc import Iterator
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from headrace_cli import following, snapshot, timeline
+from headrace_cli.client import Client, JsonDict
+from headrace_cli.errors import CommandError, ExitCode
+from headrace_cli.session import Session
+from headrace_cli.snapshot import RunSnapshot
+
+_CODES = {"SUCCESS": ExitCode.OK, "FAILED": ExitCode.FAILED, "CANCELLED": ExitCode.CANCELLED}
+
+
+def watch(session: Session, client: Client, run_id: str) -> int:
+    """Show the run until it is over. Returns the exit code that fits its result."""
+    stream = following.snapshots(client, run_id, on_lost=lambda reason: _say_lost(session, reason))
+    if session.json:
+        document = last(stream)
+        session.print_json(document)
+    else:
+        document = draw(session, stream)
+    return code_of(document)
+
+
+def code_of(run: JsonDict) -> int:
+    """The exit code that fits the result of a run that is over."""
+    return _CODES.get(str(run.get("result")), ExitCode.FAILED)
+
+
+def draw(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
+    """Draw the run as it changes, its whole timeline at the end. Returns its last state."""
+    document = _draw_live(session, stream) if session.is_live else _draw_plain(session, stream)
+    if not session.is_live:
+        for line in timeline.lines(snapshot.read(document), timeline.Options(width=session.out.width)):
+            session.out.print(line, soft_wrap=True)
+    return document
+
+
+def last(stream: Iterator[JsonDict]) -> JsonDict:
+    """The last state of the run."""
+    document: JsonDict | None = None
+    for document in stream:
+        pass
+    if document is None:
+        raise CommandError("The server told nothing about the run.")
+    return document
+
+
+def _draw_live(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
+    def picture(run: RunSnapshot) -> Group:
+        lines = timeline.lines(run, timeline.Options(width=session.out.width))
+        room = session.out.height - 1
+        if not run.is_over and len(lines) > room > 2:
+            lines = [lines[0], Text(f"  … {len(lines) - room + 1} lines above", "dim"), *lines[2 - room :]]
+        return Group(*lines)
+
+    document: JsonDict | None = None
+    with Live(console=session.out, auto_refresh=False, vertical_overflow="visible") as live:
+        for document in stream:
+            live.update(picture(snapshot.read(document)), refresh=True)
+    if document is None:
+        raise CommandError("The server told nothing about the run.")
+    return document
+
+
+def _draw_plain(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
+    """One line per change. The width of names is that of the first snapshot's, so that lines mostly align."""
+    seen: dict[str, tuple[str, int]] = {}
+    document: JsonDict | None = None
+    for document in stream:
+        run = snapshot.read(document)
+        width = max([len(node.node) for node in run.nodes], default=0)
+        for node in run.nodes:
+            state = (node.state, node.attempt)
+            if seen.get(node.id) != state:
+                seen[node.id] = state
+                session.out.print(timeline.transition(run, node, width), soft_wrap=True)
+    if document is None:
+        raise CommandError("The server told nothing about the run.")
+    return document
+
+
+def _say_lost(session: Session, reason: str) -> None:
+    session.err.print(f"{reason} Trying again.", style="yellow", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""All services in one process on the embedded log and stores: `headrace dev`."""

@@ -1,0 +1,41 @@
+"""Wiring of the trigger service: the loop around the handler."""
+
+from headrace.contracts.topics import TopicNames
+from headrace.ports.clock import Clock
+from headrace.ports.evaluator import Evaluator
+from headrace.ports.log import Log
+from headrace.ports.stores import DefinitionStore, LedgerStore
+from headrace.runtime.loop import BatchLoop, LoopSettings
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.tasks import Tasks
+from headrace_trigger.handler import GROUP, TriggerHandler, TriggerSettings
+from headrace_trigger.listeners import Listeners
+
+
+class TriggerService:
+    """The trigger service with a beginning and an end."""
+
+    def __init__(
+        self,
+        log: Log,
+        definitions: DefinitionStore,
+        evaluator: Evaluator,
+        ledger: LedgerStore,
+        clock: Clock,
+        topics: TopicNames,
+        metrics: Metrics,
+        settings: TriggerSettings | None = None,
+        loop_settings: LoopSettings | None = None,
+    ) -> None:
+        self.listeners = Listeners(definitions)
+        self.handler = TriggerHandler(self.listeners, evaluator, ledger, log, clock, topics, metrics, settings)
+        self.loop = BatchLoop(log, GROUP, (topics.entity_changes,), self.handler.handle, loop_settings)
+
+    def start(self, tasks: Tasks) -> None:
+        """Begin to work on the given set of tasks."""
+        tasks.start(self.loop.run(), "trigger")
+
+    async def stop(self) -> None:
+        """Take no more, commit what is done."""
+        await self.loop.stop()
+        await self.loop.close()

@@ -1,0 +1,161 @@
+"""Entity events in, start commands out: exactly one run per event and matching trigger.
+
+For every event, in this order: understand it, find the triggers that may match, judge their conditions, publish a start
+command per match, write the ledger, finish the record. Run ids are derived from the workflow, the trigger and the
+event's id, so an event that is delivered twice asks for the same runs, and the orchestrator starts each once.
+
+Events of a batch are judged together: conditions outside the total subset go to the evaluator in one call.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from headrace.contracts.codec import encode_command
+from headrace.contracts.entity_change import BadEventError, EntityChange, decode_entity_change
+from headrace.contracts.topics import TopicNames
+from headrace.core import ids
+from headrace.core.commands import StartRun
+from headrace.core.expression import Answer, Evaluation
+from headrace.core.matching import Judgement, Listener, TriggerIndex, judge
+from headrace.core.run import Causation
+from headrace.ports.clock import Clock
+from headrace.ports.evaluator import Evaluator
+from headrace.ports.log import Log, Message, Record
+from headrace.ports.stores import LedgerEntry, LedgerStore, TriggerVerdict, Verdict
+from headrace.runtime.dead_letters import dead_letter
+from headrace.runtime.loop import Done
+from headrace.runtime.metrics import Metrics
+from headrace_trigger.listeners import Listeners
+
+GROUP = "headrace-trigger"
+CREATED_BY = "headrace:event-trigger"
+"""Runs of event triggers belong to a machine actor (spec 2.2)."""
+
+_log = structlog.get_logger("headrace.trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSettings:
+    """An event that is the result of `max_depth` runs in a row starts no further one (loop guard)."""
+
+    max_depth: int = 10
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One event and the listeners that must be judged on it."""
+
+    record: Record
+    change: EntityChange
+    considered: int
+    candidates: Sequence[Listener]
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """The programs that the evaluator must run on this event."""
+        return tuple({text: None for listener in self.candidates for text in listener.foreign})
+
+
+class TriggerHandler:
+    """Handles batches of entity.changes."""
+
+    def __init__(
+        self,
+        listeners: Listeners,
+        evaluator: Evaluator,
+        ledger: LedgerStore,
+        log: Log,
+        clock: Clock,
+        topics: TopicNames,
+        metrics: Metrics,
+        settings: TriggerSettings | None = None,
+    ) -> None:
+        self._listeners = listeners
+        self._evaluator = evaluator
+        self._ledger = ledger
+        self._log = log
+        self._clock = clock
+        self._topics = topics
+        self._metrics = metrics
+        self._settings = settings or TriggerSettings()
+
+    async def handle(self, records: Sequence[Record], done: Done) -> None:
+        """Judge every event of the batch and ask for its runs. Raises UnavailableError: hand the batch over again."""
+        index = await self._listeners.index()
+        messages: list[Message] = []
+        hearings = [hearing for record in records if (hearing := self._hear(record, index, messages))]
+        await self._ask(hearings)
+        entries = [self._decide(hearing, messages) for hearing in hearings]
+        if messages:
+            await self._log.publish(messages)
+        if entries:
+            await self._ledger.record(entries)
+        for record in records:
+            done(record)
+
+    def _hear(self, record: Record, index: TriggerIndex, messages: list[Message]) -> Hearing | None:
+        """The event of a record with its candidates; what cannot be understood becomes a dead letter."""
+        try:
+            change = decode_entity_change(record)
+        except BadEventError as error:
+            self._metrics.dead_letter(record.topic, "bad-event")
+            _log.warning("event dead-lettered", topic=record.topic, offset=record.offset, error=str(error))
+            messages.append(dead_letter(record, error, GROUP, self._clock.now()))
+            return None
+        candidates = index.candidates(change.action, change.blueprint, change.property, change.event)
+        return Hearing(record, change, index.considered(change.action, change.blueprint), candidates)
+
+    async def _ask(self, hearings: Sequence[Hearing]) -> None:
+        """Have the programs that cannot run here evaluated, for all events at once."""
+        asking = [(hearing, hearing.foreign) for hearing in hearings if hearing.candidates and hearing.foreign]
+        if not asking:
+            return
+        evaluations = [Evaluation(programs, hearing.record.value or b"null") for hearing, programs in asking]
+        for (hearing, programs), answers in zip(asking, await self._evaluator.evaluate(evaluations), strict=True):
+            hearing.answers = dict(zip(programs, answers, strict=True))
+
+    def _decide(self, hearing: Hearing, messages: list[Message]) -> LedgerEntry:
+        """The verdicts on an event, with a start command for every match."""
+        change = hearing.change
+        verdicts = tuple(self._verdict(hearing, listener, messages) for listener in hearing.candidates)
+        self._metrics.entity_event(verdict.verdict for verdict in verdicts)
+        source = hearing.record.source
+        return LedgerEntry(
+            event_id=change.event_id, at=self._clock.now(), action=change.action, blueprint=change.blueprint,
+            entity=change.entity, considered=hearing.considered, verdicts=verdicts, event=hearing.record.value or b"",
+            source=f"{source.topic}/{source.partition}/{hearing.record.offset}",
+        )  # fmt: skip
+
+    def _verdict(self, hearing: Hearing, listener: Listener, messages: list[Message]) -> TriggerVerdict:
+        change = hearing.change
+        if hearing.record.timestamp < listener.since_at:
+            return _verdict(listener, "older", "the event is older than the workflow")
+        judgement: Judgement = judge(listener, change.event, hearing.answers)
+        if not judgement.matched:
+            return _verdict(listener, "error" if judgement.failed else "filtered", judgement.reason)
+        if change.causation.depth >= self._settings.max_depth:
+            chain = " > ".join((*change.causation.chain[-3:], listener.workflow))
+            return _verdict(listener, "loop", f"stopped: loop, {change.causation.depth} runs deep ({chain})")
+        run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
+        messages.append(encode_command(self._start(listener, change, run_id), self._topics))
+        return _verdict(listener, "matched", judgement.reason, run_id)
+
+    def _start(self, listener: Listener, change: EntityChange, run_id: str) -> StartRun:
+        causation = change.causation
+        return StartRun(
+            run_id=run_id,
+            at=self._clock.now(),
+            workflow=listener.workflow,
+            version=listener.version,
+            trigger=listener.trigger,
+            output=change.event,
+            created_by=CREATED_BY,
+            causation=Causation(change.event_id, causation.root_event_id, causation.depth, causation.chain),
+        )
+
+
+def _verdict(listener: Listener, verdict: Verdict, reason: str, run_id: str | None = None) -> TriggerVerdict:
+    return TriggerVerdict(listener.workflow, listener.version, listener.trigger, verdict, reason, run_id)

@@ -1,0 +1,27 @@
+"""The embedded log and stores: in memory, written through to one SQLite file when a journal is given."""
+
+from headrace.adapters.embedded.claims import EmbeddedClaimStore
+from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
+from headrace.adapters.embedded.journal import (
+    Journal,
+    JournalDamagedError,
+    JournalError,
+    JournalLockedError,
+    JournalVersionError,
+)
+from headrace.adapters.embedded.ledger import EmbeddedLedger
+from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.adapters.embedded.runs import EmbeddedRunStore
+
+__all__ = [
+    "EmbeddedClaimStore",
+    "EmbeddedDefinitionStore",
+    "EmbeddedLedger",
+    "EmbeddedLog",
+    "EmbeddedRunStore",
+    "Journal",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalLockedError",
+    "JournalVersionError",
+]

@@ -1,0 +1,59 @@
+"""The parts that messages share, as the codec writes and reads them."""
+
+from collections.abc import Mapping, Sequence
+
+from headrace.contracts._times import iso
+from headrace.contracts._wire import CausationPart, LogPart, PublicLogPart, PublicTimerPart
+from headrace.core.json import Json, JsonObject
+from headrace.core.run import Causation, LogLine, Timer
+
+
+def causation_object(causation: Causation) -> JsonObject:
+    return {
+        "eventId": causation.event_id,
+        "rootEventId": causation.root_event_id,
+        "depth": causation.depth,
+        "chain": list(causation.chain),
+    }
+
+
+def read_causation(part: CausationPart) -> Causation:
+    return Causation(part.event_id, part.root_event_id, part.depth, tuple(part.chain))
+
+
+def log_objects(lines: Sequence[LogLine]) -> list[Json]:
+    return [{"at": line.at, "level": line.level, "message": line.message, "tags": dict(line.tags)} for line in lines]
+
+
+def public_log_objects(lines: Sequence[LogLine]) -> list[Json]:
+    return [
+        {"at": iso(line.at), "level": line.level, "message": line.message, "tags": dict(line.tags)} for line in lines
+    ]
+
+
+def read_logs(parts: Sequence[LogPart | PublicLogPart]) -> tuple[LogLine, ...]:
+    if not parts:
+        return ()
+    return tuple(LogLine(part.at, part.level, part.message, tuple(part.tags.items())) for part in parts)
+
+
+def timer_object(timer: Timer) -> JsonObject:
+    return {
+        "id": timer.id,
+        "node": timer.node,
+        "attempt": timer.attempt,
+        "kind": timer.kind,
+        "dueAt": iso(timer.due_at),
+    }
+
+
+def read_timer(part: PublicTimerPart) -> Timer:
+    return Timer(part.id, part.node, part.attempt, part.kind, part.due_at)
+
+
+def edge_object(edges: Mapping[int, bool]) -> JsonObject:
+    return {str(index): taken for index, taken in edges.items()}
+
+
+def read_edges(part: Mapping[str, bool]) -> dict[int, bool]:
+    return {int(index): taken for index, taken in part.items()}

@@ -1,0 +1,226 @@
+"""The only bridge between the wire and the core: commands, requests and results as records, and back.
+
+Written from hand-built objects, because that is fastest; read through the models of `headrace.contracts.messages`,
+because these say precisely what is wrong. Tests hold the two to each other. Run events are next door and exported here.
+"""
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from pydantic import ValidationError
+
+from headrace.contracts import _fast, messages
+from headrace.contracts._event_codec import decode_event, encode_event
+from headrace.contracts._parts import causation_object, log_objects, read_causation, read_logs
+from headrace.contracts.envelope import (
+    UndecodableMessageError,
+    UnencodableMessageError,
+    dump,
+    explain,
+    parse,
+    trace_headers,
+)
+from headrace.contracts.topics import TopicNames
+from headrace.core.commands import (
+    Accepted,
+    CancelRun,
+    Command,
+    Failed,
+    FireTimer,
+    InvokeNode,
+    Outcome,
+    ReportAttempt,
+    ReportNode,
+    StartRun,
+    Succeeded,
+)
+from headrace.core.json import JsonObject
+from headrace.ports.log import Message, Record
+
+__all__ = [
+    "UndecodableMessageError",
+    "UnencodableMessageError",
+    "decode_command",
+    "decode_event",
+    "decode_request",
+    "decode_result",
+    "encode_command",
+    "encode_event",
+    "encode_request",
+    "encode_result",
+]
+
+
+def encode_command(command: Command, names: TopicNames, traceparent: str | None = None) -> Message:
+    """The record that carries a command, for the topic where it belongs, keyed by its run.
+
+    Raises UnencodableMessageError.
+    """
+    if isinstance(command, ReportAttempt):
+        return encode_result(command, names, traceparent)
+    return Message(names.run_commands, command.run_id, dump(_command_object(command)), trace_headers(traceparent))
+
+
+def decode_command(record: Record) -> Command:
+    """The command in a record of `run.commands.v1` or `node.results.v1`. Raises UndecodableMessageError."""
+    data = parse(record.value)
+    kind = data.get("type")
+    read = _COMMAND_READERS.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        raise UndecodableMessageError(f"no command is of type {str(kind)[:100]!r}", "/type")
+    try:
+        return read(data)
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def encode_result(report: ReportAttempt, names: TopicNames, traceparent: str | None = None) -> Message:
+    """The record that carries the answer to a request, keyed by its run. Raises UnencodableMessageError."""
+    data = {
+        "v": 1, "type": "reportAttempt", "runId": report.run_id, "at": report.at, "node": report.node,
+        "nodeRunId": report.node_run_id, "attempt": report.attempt, "outcome": _outcome_object(report.outcome),
+        "logs": log_objects(report.logs),
+    }  # fmt: skip
+    return Message(names.node_results, report.run_id, dump(data), trace_headers(traceparent))
+
+
+def decode_result(record: Record) -> ReportAttempt:
+    """The answer in a record of `node.results.v1`. Raises UndecodableMessageError, also for other commands."""
+    data = parse(record.value)
+    try:
+        return _read_result(data)
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def encode_request(request: InvokeNode, names: TopicNames, traceparent: str | None = None) -> Message:
+    """The record that asks the invoker for an attempt, keyed by its node run. Raises UnencodableMessageError."""
+    data = {
+        "v": 1, "type": "invokeNode", "id": request.id, "runId": request.run_id, "workflow": request.workflow,
+        "version": request.version, "node": request.node, "nodeRunId": request.node_run_id,
+        "attempt": request.attempt, "nodeType": request.type, "config": request.config,
+        "synchronized": request.synchronized, "onTimeout": request.on_timeout,
+        "timeoutSeconds": request.timeout_seconds, "delivery": request.delivery,
+        "causation": causation_object(request.causation),
+    }  # fmt: skip
+    return Message(names.node_requests, request.node_run_id, dump(data), trace_headers(traceparent))
+
+
+def decode_request(record: Record) -> InvokeNode:
+    """The request in a record of `node.requests.v1`. Raises UndecodableMessageError."""
+    data = parse(record.value)
+    try:
+        return _read_request(data)
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode) -> JsonObject:
+    match command:
+        case StartRun():
+            return {
+                "v": 1, "type": "startRun", "runId": command.run_id, "at": command.at, "workflow": command.workflow,
+                "version": command.version, "trigger": command.trigger, "output": command.output,
+                "createdBy": command.created_by, "causation": causation_object(command.causation),
+            }  # fmt: skip
+        case FireTimer():
+            return {"v": 1, "type": "fireTimer", "runId": command.run_id, "at": command.at, "timerId": command.timer_id}
+        case ReportNode():
+            return {
+                "v": 1, "type": "reportNode", "runId": command.run_id, "at": command.at,
+                "nodeRunId": command.node_run_id, "by": command.by, "status": command.status,
+                "result": command.result, "output": command.output, "logs": log_objects(command.logs),
+                "externalRunId": command.external_run_id,
+                "links": None if command.links is None else list(command.links), "reportId": command.report_id,
+            }  # fmt: skip
+        case CancelRun():
+            return {
+                "v": 1, "type": "cancelRun", "runId": command.run_id, "at": command.at, "by": command.by,
+                "force": command.force,
+            }  # fmt: skip
+        case _:
+            assert_never(command)
+
+
+def _outcome_object(outcome: Outcome) -> JsonObject:
+    match outcome:
+        case Succeeded():
+            return {"type": "succeeded", "output": outcome.output}
+        case Accepted():
+            return {"type": "accepted", "output": outcome.output}
+        case Failed():
+            return {
+                "type": "failed", "kind": outcome.kind, "message": outcome.message, "retryable": outcome.retryable,
+                "output": outcome.output, "retryAfterSeconds": outcome.retry_after_seconds,
+            }  # fmt: skip
+        case _:
+            assert_never(outcome)
+
+
+def _read_request(data: dict[str, Any]) -> InvokeNode:
+    usual = _fast.read_request(data)
+    if usual is not None:
+        return usual
+    it = messages.InvokeNodeMessage.model_validate(data)
+    return InvokeNode(
+        it.id, it.run_id, it.workflow, it.version, it.node, it.node_run_id, it.attempt, it.node_type, it.config,
+        it.synchronized, it.on_timeout, it.timeout_seconds, it.delivery, read_causation(it.causation),
+    )  # fmt: skip
+
+
+def _read_start(data: dict[str, Any]) -> StartRun:
+    usual = _fast.read_start(data)
+    if usual is not None:
+        return usual
+    it = messages.StartRunMessage.model_validate(data)
+    return StartRun(
+        it.run_id, it.at, it.workflow, it.version, it.trigger, it.output, it.created_by, read_causation(it.causation)
+    )
+
+
+def _read_cancel(data: dict[str, Any]) -> CancelRun:
+    it = messages.CancelRunMessage.model_validate(data)
+    return CancelRun(it.run_id, it.at, it.by, it.force)
+
+
+def _read_timer(data: dict[str, Any]) -> FireTimer:
+    it = messages.FireTimerMessage.model_validate(data)
+    return FireTimer(it.run_id, it.at, it.timer_id)
+
+
+def _read_report(data: dict[str, Any]) -> ReportNode:
+    it = messages.ReportNodeMessage.model_validate(data)
+    return ReportNode(
+        it.run_id, it.at, it.node_run_id, it.by, it.status, it.result, it.output, read_logs(it.logs),
+        it.external_run_id, None if it.links is None else tuple(it.links), it.report_id,
+    )  # fmt: skip
+
+
+def _read_result(data: dict[str, Any]) -> ReportAttempt:
+    usual = _fast.read_result(data)
+    if usual is not None:
+        return usual
+    it = messages.AttemptResultMessage.model_validate(data)
+    outcome = _read_outcome(it.outcome)
+    return ReportAttempt(it.run_id, it.at, it.node, it.node_run_id, it.attempt, outcome, read_logs(it.logs))
+
+
+def _read_outcome(part: messages.SucceededPart | messages.AcceptedPart | messages.FailedPart) -> Outcome:
+    match part:
+        case messages.SucceededPart():
+            return Succeeded(part.output)
+        case messages.AcceptedPart():
+            return Accepted(part.output)
+        case messages.FailedPart():
+            return Failed(part.kind, part.message, part.retryable, part.output, part.retry_after_seconds)
+        case _:
+            assert_never(part)
+
+
+_COMMAND_READERS: dict[str, Callable[[dict[str, Any]], Command]] = {
+    "startRun": _read_start,
+    "cancelRun": _read_cancel,
+    "fireTimer": _read_timer,
+    "reportNode": _read_report,
+    "reportAttempt": _read_result,
+}

@@ -1,0 +1,120 @@
+"""What all our messages have in common: JSON with a version, a few headers, and two errors.
+
+Every value is a JSON object with `v`, the version of its shape. A reader takes every version it knows and ignores
+fields it does not know, so that release N-1 reads what release N writes (docs/events.md, "Versions").
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from headrace.core.errors import HeadraceError, pointer
+from headrace.ports.log import Headers, Message, Record
+
+VERSION = 1
+"""The version of every message that this release writes."""
+
+MAX_DEPTH = 200
+"""Deepest nesting in a message. Above what the edges let in, and below what orjson can write (254)."""
+
+TRACEPARENT = "traceparent"
+REDELIVERED = "redelivered"
+_REDELIVERED_HEADER = (REDELIVERED, b"1")
+
+
+class UndecodableMessageError(HeadraceError):
+    """The bytes are no message that this release knows. Dead-letter the record: reading it again cannot help.
+
+    `pointer` is the JSON Pointer of what is wrong, empty for the whole; `reason` says what is wrong with it.
+    """
+
+    def __init__(self, reason: str, pointer: str = "") -> None:
+        super().__init__(f"{pointer}: {reason}" if pointer else reason)
+        self.pointer = pointer
+        self.reason = reason
+
+
+class UnencodableMessageError(HeadraceError):
+    """A value cannot be written as JSON: a lone surrogate, an integer beyond 64 bits, nesting beyond 254 levels.
+
+    The edges refuse such values, so this is a bug there: the record that led to it belongs in the dead letters.
+    """
+
+
+def parse(value: bytes | None) -> dict[str, Any]:
+    """The JSON object of a message whose version this release reads. Raises UndecodableMessageError."""
+    if value is None:
+        raise UndecodableMessageError("the record has no value")
+    try:
+        data = orjson.loads(value)
+    except ValueError as error:
+        raise UndecodableMessageError(f"not JSON: {error}") from None
+    if type(data) is not dict:
+        raise UndecodableMessageError("the value must be a JSON object")
+    version = data.get("v")
+    if type(version) is not int or version != VERSION:
+        raise UndecodableMessageError(_about_version(version), "/v")
+    # Counting brackets is cheap and nearly always enough; walking is not.
+    if value.count(b"[") + value.count(b"{") > MAX_DEPTH and is_deeper(data, MAX_DEPTH):
+        raise UndecodableMessageError(f"nested deeper than {MAX_DEPTH} levels")
+    return data
+
+
+def is_deeper(data: Any, limit: int) -> bool:
+    """Whether lists and objects are nested in each other more than `limit` times."""
+    level = [data]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def dump(data: Any) -> bytes:
+    """The JSON of plain values. Raises UnencodableMessageError."""
+    try:
+        return orjson.dumps(data)
+    except TypeError as error:
+        raise UnencodableMessageError(f"cannot be written as JSON: {error}") from error
+
+
+def explain(error: ValidationError) -> UndecodableMessageError:
+    """The first thing that a model found wrong, as an error of ours."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return UndecodableMessageError(str(first["msg"]), pointer(*first["loc"]))
+
+
+def trace_headers(traceparent: str | None) -> Headers:
+    """The W3C trace context as headers of a record; none without one."""
+    return () if traceparent is None else ((TRACEPARENT, traceparent.encode()),)
+
+
+def traceparent_of(record: Record) -> str | None:
+    """The W3C trace context that came with a record, or None."""
+    header = record.header(TRACEPARENT)
+    return None if header is None else header.decode("ascii", "replace")
+
+
+def mark_redelivered(message: Message) -> Message:
+    """The same message, marked as one that may have been published before (docs/delivery.md, "Lazy claims")."""
+    if _REDELIVERED_HEADER in message.headers:
+        return message
+    return replace(message, headers=(*message.headers, _REDELIVERED_HEADER))
+
+
+def is_redelivered(record: Record) -> bool:
+    """Whether the sender marked the record as one that may have been published before."""
+    return record.header(REDELIVERED) is not None
+
+
+def _about_version(version: object) -> str:
+    if type(version) is int and version > VERSION:
+        return f"version {version} is newer than this release reads ({VERSION}): upgrade the reader first"
+    return f"must be {VERSION}"

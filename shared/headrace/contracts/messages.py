@@ -1,0 +1,192 @@
+"""Every message on every topic, version 1: the source of the JSON Schemas in `schemas/messages/`.
+
+camelCase on the wire. Public messages (entity changes, run events) say times as ISO 8601 in UTC with milliseconds,
+internal ones as whole milliseconds since the epoch. `headrace.contracts.codec` is the bridge to the core's own classes.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headrace.contracts import topics
+from headrace.contracts._entity_message import EntityChangeMessage
+from headrace.contracts._run_event_messages import RUN_EVENT_MODELS
+from headrace.contracts._wire import AnyJson, CausationPart, LogPart, Millis, Object, Version, Wire
+from headrace.core.commands import AttemptFailureKind
+from headrace.core.definition import Delivery, OnTimeout
+from headrace.core.run import NodeStatus, Result
+
+
+class StartRunMessage(Wire):
+    """Start a run at a trigger."""
+
+    v: Version
+    type: Literal["startRun"]
+    run_id: str
+    at: Millis
+    workflow: str
+    """Identifier of the workflow."""
+    version: int
+    trigger: str
+    """Identifier of the trigger node."""
+    output: Object
+    """The trigger's output: the entity change, or the inputs."""
+    created_by: str
+    causation: CausationPart
+
+
+class CancelRunMessage(Wire):
+    """Stop a run: gracefully after the nodes at work, or at once with `force`."""
+
+    v: Version
+    type: Literal["cancelRun"]
+    run_id: str
+    at: Millis
+    by: str
+    force: bool = False
+
+
+class FireTimerMessage(Wire):
+    """A timer of the run is due."""
+
+    v: Version
+    type: Literal["fireTimer"]
+    run_id: str
+    at: Millis
+    timer_id: str
+
+
+class ReportNodeMessage(Wire):
+    """A report from outside about a node run. A missing or null field leaves that part of the node run as it is."""
+
+    v: Version
+    type: Literal["reportNode"]
+    run_id: str
+    at: Millis
+    node_run_id: str
+    by: str
+    status: NodeStatus | None = None
+    result: Result | None = None
+    output: Object | None = None
+    logs: list[LogPart] = Field(default_factory=list)
+    external_run_id: str | None = None
+    links: list[str] | None = None
+    report_id: str = ""
+    """Tells two equal reports from one report delivered twice."""
+
+
+class InvokeNodeMessage(Wire):
+    """Perform one attempt of an action. The same id always means the same work."""
+
+    v: Version
+    type: Literal["invokeNode"]
+    id: str
+    """The attempt: `<node run id>:<attempt>`."""
+    run_id: str
+    workflow: str
+    version: int
+    node: str
+    node_run_id: str
+    attempt: int
+    node_type: str
+    """The action's type, such as `WEBHOOK`."""
+    config: AnyJson
+    """The rendered config: no templates are left in it."""
+    synchronized: bool
+    """Whether the answer completes the node run; if not, a report from outside does."""
+    on_timeout: OnTimeout
+    timeout_seconds: float | None
+    delivery: Delivery
+    causation: CausationPart
+
+
+class SucceededPart(Wire):
+    """The attempt gave its output; the node run is complete."""
+
+    type: Literal["succeeded"]
+    output: Object
+
+
+class AcceptedPart(Wire):
+    """The receiver took the work and reports later."""
+
+    type: Literal["accepted"]
+    output: Object
+
+
+class FailedPart(Wire):
+    """The attempt failed."""
+
+    type: Literal["failed"]
+    kind: AttemptFailureKind
+    message: str
+    retryable: bool = False
+    """Whether another attempt could help."""
+    output: Object | None = None
+    """What the receiver answered, if it did."""
+    retry_after_seconds: float | None = None
+
+
+class AttemptResultMessage(Wire):
+    """What became of one attempt."""
+
+    v: Version
+    type: Literal["reportAttempt"]
+    run_id: str
+    at: Millis
+    node: str
+    node_run_id: str
+    attempt: int
+    outcome: Annotated[SucceededPart | AcceptedPart | FailedPart, Field(discriminator="type")]
+    logs: list[LogPart] = Field(default_factory=list)
+
+
+class DeadLetterHeaders(Wire):
+    """The headers added to a record that could not be handled. Its key, value and own headers are kept untouched."""
+
+    topic: Annotated[str, Field(alias="dlq-topic")]
+    """Where the record came from: topic, partition, offset."""
+    partition: Annotated[str, Field(alias="dlq-partition", pattern=r"^[0-9]+$")]
+    offset: Annotated[str, Field(alias="dlq-offset", pattern=r"^[0-9]+$")]
+    at: Annotated[str, Field(alias="dlq-at", json_schema_extra={"format": "date-time"})]
+    """When it was given up."""
+    attempts: Annotated[str, Field(alias="dlq-attempts", pattern=r"^[0-9]+$")]
+    """How often it was tried."""
+    error: Annotated[str, Field(alias="dlq-error")]
+    """The class of the error."""
+    message: Annotated[str, Field(alias="dlq-message")]
+    """What was wrong, at most 1,000 characters."""
+    handler: Annotated[str, Field(alias="dlq-handler")]
+    """The service that gave it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageType:
+    """One message: its name in `schemas/messages/<name>.v1.json`, its topic (None: any dead-letter topic), its model.
+
+    `in_headers` says that the model describes headers, not the value.
+    """
+
+    name: str
+    topic: topics.Topic | None
+    model: type[Wire]
+    in_headers: bool = False
+
+    @property
+    def schema_id(self) -> str:
+        return f"urn:headrace:schema:{self.name}.v1"
+
+
+MESSAGES = (
+    MessageType("entity-change", topics.ENTITY_CHANGES, EntityChangeMessage),
+    MessageType("start-run", topics.RUN_COMMANDS, StartRunMessage),
+    MessageType("cancel-run", topics.RUN_COMMANDS, CancelRunMessage),
+    MessageType("fire-timer", topics.RUN_COMMANDS, FireTimerMessage),
+    MessageType("report-node", topics.RUN_COMMANDS, ReportNodeMessage),
+    MessageType("invoke-node", topics.NODE_REQUESTS, InvokeNodeMessage),
+    MessageType("attempt-result", topics.NODE_RESULTS, AttemptResultMessage),
+    *(MessageType(name, topics.RUN_EVENTS, model) for name, model in RUN_EVENT_MODELS.items()),
+    MessageType("dead-letter-headers", None, DeadLetterHeaders, in_headers=True),
+)
+"""Every message, in the order of the documentation."""

@@ -1,0 +1,129 @@
+"""Commands: everything that may be asked of a run. A closed union; imperative names.
+
+Each carries its time (`at`, milliseconds since the epoch) and enough identity to recognise a duplicate by meaning:
+a transition is legal once only (docs/delivery.md).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.core.json import Json, JsonObject
+from headrace.core.run import Causation, LogLine, Result
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Start a run at a trigger. `output` is the trigger's output: the event, or the inputs (spec 2)."""
+
+    run_id: str
+    at: int
+    workflow: str
+    version: int
+    trigger: str
+    output: JsonObject
+    created_by: str
+    causation: Causation
+
+
+AttemptFailureKind = Literal["refused", "invalid", "connection", "timeout", "status", "unsupported", "unknown-outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The attempt gave its output; the node run is complete."""
+
+    output: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The receiver took the work and reports later (asynchronous nodes, spec 3.1)."""
+
+    output: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed. `retryable` says whether another attempt could help, `output` what the receiver answered."""
+
+    kind: AttemptFailureKind
+    message: str
+    retryable: bool = False
+    output: JsonObject | None = None
+    retry_after_seconds: float | None = None
+
+
+Outcome = Succeeded | Accepted | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAttempt:
+    """The invoker's answer to one request: what became of an attempt."""
+
+    run_id: str
+    at: int
+    node: str
+    node_run_id: str
+    attempt: int
+    outcome: Outcome
+    logs: tuple[LogLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportNode:
+    """A report from outside: PATCH of a node run, or log lines (spec 7.5). `None` leaves a field as it is."""
+
+    run_id: str
+    at: int
+    node_run_id: str
+    by: str
+    status: Literal["IN_PROGRESS", "COMPLETED"] | None = None
+    result: Result | None = None
+    output: JsonObject | None = None
+    logs: tuple[LogLine, ...] = ()
+    external_run_id: str | None = None
+    links: tuple[str, ...] | None = None
+    report_id: str = ""
+    """Tells two equal reports from one report delivered twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class FireTimer:
+    """A timer of the run is due."""
+
+    run_id: str
+    at: int
+    timer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Stop the run: gracefully after the nodes at work, or at once with `force` (spec 7.4.6)."""
+
+    run_id: str
+    at: int
+    by: str
+    force: bool = False
+
+
+Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeNode:
+    """What the core asks of the invoker: perform one attempt of an action. The same id always means the same work."""
+
+    id: str
+    run_id: str
+    workflow: str
+    version: int
+    node: str
+    node_run_id: str
+    attempt: int
+    type: str
+    config: Json
+    synchronized: bool
+    on_timeout: Literal["fail", "continue"]
+    timeout_seconds: float | None
+    delivery: Literal["at_least_once", "at_most_once"]
+    causation: Causation

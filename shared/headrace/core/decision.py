@@ -1,0 +1,53 @@
+"""What a decision is made of: what came out, what was refused, and what must be asked first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.core.commands import InvokeNode
+from headrace.core.events import Event
+from headrace.core.expression import Answer
+from headrace.core.json import Json
+from headrace.core.run import Run
+
+RejectionReason = Literal[
+    "duplicate", "stale-attempt", "unknown-run", "unknown-trigger", "unknown-node", "unknown-timer",
+    "node-over", "run-over", "not-due",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A command that does not apply. It changed nothing; `detail` says why, for people."""
+
+    reason: RejectionReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Programs outside the total subset that a decision needs answered on `input` (core/expression.py)."""
+
+    scope: str
+    programs: tuple[str, ...]
+    input: Json
+
+
+Answers = Mapping[str, Mapping[str, Answer]]
+"""Answers by scope, then by program text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one command.
+
+    Accepted: `run` is the new state, `events` the transitions that led there, `requests` the work to ask for.
+    Rejected: `run` is the very object that was given, and nothing else is set but `rejection`.
+    Unfinished: `questions` must be answered and `decide` be called again with the same arguments and all answers.
+    """
+
+    run: Run | None
+    events: tuple[Event, ...] = ()
+    requests: tuple[InvokeNode, ...] = ()
+    rejection: Rejection | None = None
+    questions: tuple[Question, ...] = ()

@@ -1,0 +1,286 @@
+"""Events: everything that can happen to a run. A closed union; past tense; each is one accepted transition.
+
+Events are complete: folding a run's events from nothing gives the run itself, without its definition.
+`decide` makes its new state by this very fold, so history and snapshot cannot drift apart.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from headrace.core.json import Json, JsonObject
+from headrace.core.run import (
+    MAX_LOG_LINES,
+    MAX_REPORTS,
+    Causation,
+    FailedAttempt,
+    LogLine,
+    NodeRun,
+    Phase,
+    Result,
+    Run,
+    Timer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began at a trigger. `edges` are those decided from the start: the ways out of the other triggers."""
+
+    seq: int
+    at: int
+    run_id: str
+    workflow: str
+    version: int
+    trigger: str
+    trigger_type: str
+    created_by: str
+    causation: Causation
+    edges: Mapping[int, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    """An action or human step began its first attempt, or waits for a person."""
+
+    seq: int
+    at: int
+    node: str
+    node_run_id: str
+    type: str
+    config: Json
+    phase: Phase = "running"
+    timers: tuple[Timer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAccepted:
+    """The receiver took the work; the node run waits for its report."""
+
+    seq: int
+    at: int
+    node: str
+    output: JsonObject
+    logs: tuple[LogLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReported:
+    """Somebody outside told something about a node run without completing it."""
+
+    seq: int
+    at: int
+    node: str
+    report_id: str = ""
+    output: JsonObject | None = None
+    logs: tuple[LogLine, ...] = ()
+    external_run_id: str | None = None
+    links: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed and another one is planned: `retry` says when."""
+
+    seq: int
+    at: int
+    node: str
+    attempt: int
+    error: str
+    retry: Timer
+    logs: tuple[LogLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """The next attempt of a node run began."""
+
+    seq: int
+    at: int
+    node: str
+    attempt: int
+    timers: tuple[Timer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCompleted:
+    """A node run is over. `stored` is what later nodes read (spec 6.2); `edges` are the edges decided by it.
+
+    For nodes that complete at once (triggers, conditions, configs that cannot be rendered) it is their only event.
+    """
+
+    seq: int
+    at: int
+    node: str
+    node_run_id: str
+    type: str
+    result: Result
+    output: JsonObject | None = None
+    stored: Json = None
+    error: str | None = None
+    outlet: str | None = None
+    label: str | None = None
+    run_label: str | None = None
+    links: tuple[str, ...] | None = None
+    logs: tuple[LogLine, ...] = ()
+    external_run_id: str | None = None
+    edges: Mapping[int, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelling:
+    """Somebody asked to cancel; node runs at work finish first."""
+
+    seq: int
+    at: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunCompleted:
+    """The run is over; nothing can happen to it any more."""
+
+    seq: int
+    at: int
+    result: Result
+
+
+Event = (
+    RunStarted
+    | NodeStarted
+    | NodeAccepted
+    | NodeReported
+    | AttemptFailed
+    | AttemptStarted
+    | NodeCompleted
+    | RunCancelling
+    | RunCompleted
+)
+
+
+def fold(run: Run | None, events: Iterable[Event]) -> Run | None:
+    """The run after the events. Events must follow the run's `seq` without a gap."""
+    for event in events:
+        run = apply(run, event)
+    return run
+
+
+def apply(run: Run | None, event: Event) -> Run:
+    """The run after one event. Pure; the given run is not touched."""
+    if isinstance(event, RunStarted):
+        assert run is None, "a run starts once"
+        return _started(event)
+    assert run is not None, "a run starts with RunStarted"
+    assert event.seq == run.seq + 1, f"event {event.seq} after event {run.seq}"
+    match event:
+        case NodeCompleted():
+            return _node_completed(run, event)
+        case NodeStarted():
+            return _node_started(run, event)
+        case NodeAccepted():
+            return _node_changed(run, event, phase="waiting", output=event.output)
+        case NodeReported():
+            return _node_reported(run, event)
+        case AttemptFailed():
+            return _attempt_failed(run, event)
+        case AttemptStarted():
+            timers = _timers_without(run, event.node) + event.timers
+            return _node_changed(run, event, timers=timers, phase="running", attempt=event.attempt)
+        case RunCancelling():
+            return replace(run, status="CANCELLING", cancelled_by=event.by, seq=event.seq, updated_at=event.at)
+        case RunCompleted():
+            return replace(
+                run, status="COMPLETED", result=event.result, seq=event.seq, updated_at=event.at,
+                completed_at=event.at, timers=(),
+            )  # fmt: skip
+        case _:
+            assert_never(event)
+
+
+def _started(event: RunStarted) -> Run:
+    return Run(
+        id=event.run_id, workflow=event.workflow, version=event.version, trigger=event.trigger,
+        trigger_type=event.trigger_type, created_by=event.created_by, created_at=event.at, updated_at=event.at,
+        causation=event.causation, seq=event.seq, edges=dict(event.edges),
+    )  # fmt: skip
+
+
+def _node_started(run: Run, event: NodeStarted) -> Run:
+    node = NodeRun(
+        id=event.node_run_id, node=event.node, type=event.type, status="IN_PROGRESS", phase=event.phase, attempt=1,
+        created_at=event.at, updated_at=event.at, config=event.config,
+    )  # fmt: skip
+    return replace(
+        run, nodes={**run.nodes, event.node: node}, timers=run.timers + event.timers, seq=event.seq, updated_at=event.at
+    )
+
+
+def _node_completed(run: Run, event: NodeCompleted) -> Run:
+    node = run.nodes.get(event.node)
+    if node is None:
+        node = NodeRun(
+            id=event.node_run_id, node=event.node, type=event.type, status="IN_PROGRESS", phase="running", attempt=1,
+            created_at=event.at, updated_at=event.at,
+        )  # fmt: skip
+    logs, dropped = _logs_with(node, event.logs)
+    node = replace(
+        node, status="COMPLETED", phase="done", result=event.result, updated_at=event.at, completed_at=event.at,
+        output=event.output, error=event.error, outlet=event.outlet, label=event.label, logs=logs, logs_dropped=dropped,
+        links=node.links if event.links is None else event.links,
+        external_run_id=event.external_run_id or node.external_run_id,
+    )  # fmt: skip
+    outputs = run.outputs if event.result == "CANCELLED" else {**run.outputs, event.node: event.stored}
+    return replace(
+        run, nodes={**run.nodes, event.node: node}, outputs=outputs,
+        edges={**run.edges, **event.edges} if event.edges else run.edges,
+        timers=_timers_without(run, event.node) if run.timers else run.timers,
+        label=event.run_label or run.label, seq=event.seq, updated_at=event.at,
+    )  # fmt: skip
+
+
+def _node_reported(run: Run, event: NodeReported) -> Run:
+    node = run.nodes[event.node]
+    reports = (*node.reports, event.report_id)[-MAX_REPORTS:]
+    merged = node.output if event.output is None else {**(node.output or {}), **event.output}
+    return _node_changed(
+        run, event, output=merged, reports=reports, external_run_id=event.external_run_id or node.external_run_id,
+        links=node.links if event.links is None else event.links,
+    )  # fmt: skip
+
+
+def _attempt_failed(run: Run, event: AttemptFailed) -> Run:
+    node = run.nodes[event.node]
+    failed = FailedAttempt(event.attempt, event.at, event.error)
+    timers = (*_timers_without(run, event.node), event.retry)
+    failed_attempts = (*node.failed_attempts, failed)
+    return _node_changed(
+        run, event, timers=timers, phase="retrying", error=event.error, failed_attempts=failed_attempts
+    )
+
+
+def _node_changed(
+    run: Run,
+    event: NodeAccepted | NodeReported | AttemptFailed | AttemptStarted,
+    timers: tuple[Timer, ...] | None = None,
+    **changes: object,
+) -> Run:
+    node = run.nodes[event.node]
+    logs, dropped = _logs_with(node, getattr(event, "logs", ()))
+    node = replace(node, updated_at=event.at, logs=logs, logs_dropped=dropped, **changes)  # type: ignore[arg-type]
+    nodes = {**run.nodes, event.node: node}
+    return replace(
+        run, nodes=nodes, timers=run.timers if timers is None else timers, seq=event.seq, updated_at=event.at
+    )
+
+
+def _timers_without(run: Run, node: str) -> tuple[Timer, ...]:
+    return tuple(timer for timer in run.timers if timer.node != node)
+
+
+def _logs_with(node: NodeRun, lines: tuple[LogLine, ...]) -> tuple[tuple[LogLine, ...], int]:
+    """The node run's log with the new lines, the oldest dropped beyond the limit."""
+    if not lines:
+        return node.logs, node.logs_dropped
+    logs = node.logs + lines
+    surplus = max(0, len(logs) - MAX_LOG_LINES)
+    return logs[surplus:], node.logs_dropped + surplus

@@ -1,0 +1,47 @@
+"""Derived ids: the same cause always asks for the same work (docs/delivery.md).
+
+Run and node run ids have the shapes of spec 7.1. An id is a BLAKE2b hash in base 62: 16 characters, about 95 bits.
+"""
+
+from hashlib import blake2b
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+_LENGTH = 16
+
+
+def derive(*parts: str) -> str:
+    """Sixteen base-62 characters derived from the parts; different parts give different ids."""
+    digest = blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    number = int.from_bytes(digest, "big")
+    pairs = []
+    for _ in range(_LENGTH // 2):
+        number, rest = divmod(number, 3844)
+        pairs.append(_PAIRS[rest])
+    return "".join(pairs)
+
+
+def run_id(workflow: str, trigger: str, cause: str) -> str:
+    """The run that `cause` (an event id, an idempotency key) starts at a trigger of a workflow."""
+    return "wfr_" + derive("run", workflow, trigger, cause)
+
+
+def node_run_id(run: str, node: str) -> str:
+    """The node run of a node in a run. A node runs at most once per run, retries are attempts of the same node run."""
+    return "wfnr_" + derive("node", run, node)
+
+
+def attempt_id(node_run: str, attempt: int) -> str:
+    """Names one attempt: of a request, its claim and its result."""
+    return f"{node_run}:{attempt}"
+
+
+def timer_id(node_run: str, attempt: int, kind: str) -> str:
+    """Names a timer of one attempt, so that a timer of an older attempt is recognised as stale."""
+    return f"{node_run}:{attempt}:{kind}"
+
+
+def fraction(*parts: str) -> float:
+    """A number in [0, 1) derived from the parts: jitter without randomness."""
+    digest = blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,11 @@
+"""The JSON values that flow through the engine.
+
+Values are plain Python objects and are never mutated once they are part of a run; whoever changes one copies it first.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+JsonObject: TypeAlias = dict[str, Json]
+ReadOnlyObject: TypeAlias = Mapping[str, Json]

@@ -1,0 +1,42 @@
+"""The numbers of spec section 12, and the bounds of our own extensions. Lengths are in characters."""
+
+IDENTIFIER_LENGTH = 60
+TITLE_LENGTH = 100
+DESCRIPTION_LENGTH = 1100
+CATEGORY_LENGTH = 40
+NODES = 100
+LINKS = 3
+
+INPUT_NAME_LENGTH = 100
+INPUT_TITLE_LENGTH = 140
+INPUT_DESCRIPTION_LENGTH = 1000
+STEP_TITLE_LENGTH = 25
+BUTTON_TEXT_LENGTH = 15
+VALIDATIONS = 10
+VALIDATION_MESSAGE_LENGTH = 100
+PATTERN_LENGTH = 512
+INPUT_DEPTH = 32
+"""How deep object and array inputs may be nested in each other."""
+
+SCHEDULE_MINUTES = 5
+"""The shortest distance between two starts of one schedule."""
+
+RETRY_ATTEMPTS = 10
+RETRY_MULTIPLIER = 10
+RETRY_BACKOFF_SECONDS = 86_400
+SYNC_TIMEOUT_SECONDS = 300
+ASYNC_TIMEOUT_SECONDS = 7 * 86_400
+
+BODY_BYTES = 1_048_576
+JSON_DEPTH = 64
+JSON_VALUES = 50_000
+JSON_KEY_BYTES = 256
+SAFE_INTEGER = 2**53 - 1
+
+INPUT_TEXT_LENGTH = 100_000
+"""The longest text that one self-serve input may hold."""
+INPUT_ITEMS = 10_000
+"""The longest array that one self-serve input may hold."""
+
+PROBLEMS = 200
+"""So many problems of one document are reported; further ones are only counted."""

@@ -1,0 +1,22 @@
+"""Errors of the outside world, named by what the caller does next."""
+
+from headrace.core.errors import HeadraceError
+
+
+class UnavailableError(HeadraceError):
+    """The log or a store did not answer, or its answer is unknown.
+
+    Keep the work, back off, read again, never guess.
+    """
+
+
+class AlreadyExistsError(HeadraceError):
+    """A thing of that name exists already."""
+
+
+class NotFoundError(HeadraceError):
+    """No thing of that name exists."""
+
+
+class VersionConflictError(HeadraceError):
+    """The thing changed since the caller read it (If-Match, compare-and-set)."""

@@ -1,0 +1,129 @@
+"""Stores with a majority-commit point, as a replica set has: what is written may be rolled back until it is committed.
+
+The committed state is an embedded store; writes on top of it lie in an overlay until `advance` commits them in order,
+or `rollback` loses them all. A writer hears of success only when its write is committed; on a rollback it hears that
+the outcome is unknown. Compare-and-set judges against the overlay, as a primary does; `load` reads what is committed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headrace.adapters.embedded.claims import EmbeddedClaimStore
+from headrace.adapters.embedded.runs import EmbeddedRunStore
+from headrace.ports.errors import UnavailableError
+from headrace.ports.stores import Claim, DueTimer, StoredRun
+
+
+@dataclass
+class Replicated:
+    """What both stores share: the overlay of pending writes and who waits for them."""
+
+    pending: list[tuple[str, object, asyncio.Future[None]]] = field(default_factory=list)
+    rollbacks: int = 0
+    conflicts: int = 0
+
+    def overlay(self, key: str) -> object | None:
+        """The last pending write of a key."""
+        return next((value for name, value, _ in reversed(self.pending) if name == key), None)
+
+    async def append(self, writes: Sequence[tuple[str, object]]) -> None:
+        """Write on the primary and wait until a majority has it."""
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pending.extend((key, value, committed) for key, value in writes)
+        await committed
+
+    def rollback(self) -> None:
+        """A primary died with writes that no majority had."""
+        if self.pending:
+            self.rollbacks += 1
+        lost, self.pending = self.pending, []
+        for _, _, future in lost:
+            if not future.done():
+                future.set_exception(UnavailableError("the primary stepped down"))
+
+
+class ReplicatedRuns(Replicated):
+    """The run store of the simulation."""
+
+    def __init__(self, committed: EmbeddedRunStore) -> None:
+        super().__init__()
+        self.committed = committed
+        self.marks: list[tuple[str, int]] = []
+
+    async def load(self, run_ids: Sequence[str]) -> dict[str, StoredRun]:
+        return await self.committed.load(run_ids)
+
+    async def save(self, writes: Sequence[StoredRun]) -> list[bool]:
+        known = await self.committed.load([write.run.id for write in writes])
+        answers, accepted = [], []
+        for write in writes:
+            current = self.overlay(write.run.id) or known.get(write.run.id)
+            rev = current.rev if isinstance(current, StoredRun) else -1
+            wins = rev == write.rev - 1
+            answers.append(wins)
+            if wins:
+                accepted.append((write.run.id, write))
+            else:
+                self.conflicts += 1
+        if accepted:
+            await self.append(accepted)
+        return answers
+
+    async def advance(self) -> None:
+        """A majority has everything that is pending."""
+        done, self.pending = self.pending, []
+        for _, value, future in done:
+            assert isinstance(value, StoredRun)
+            assert await self.committed.save([value]) == [True], "pending writes follow one another"
+            if not future.done():
+                future.set_result(None)
+        marks, self.marks = self.marks, []
+        await self.committed.mark_sent(marks)
+
+    async def mark_sent(self, revs: Sequence[tuple[str, int]]) -> None:
+        self.marks.extend(revs)
+
+    async def unsent(self, saved_before: int, limit: int) -> list[StoredRun]:
+        return await self.committed.unsent(saved_before, limit)
+
+    async def due(self, now: int, limit: int) -> list[DueTimer]:
+        return await self.committed.due(now, limit)
+
+
+class ReplicatedClaims(Replicated):
+    """The claim store of the simulation."""
+
+    def __init__(self, committed: EmbeddedClaimStore) -> None:
+        super().__init__()
+        self.committed = committed
+
+    async def load(self, claim_ids: Sequence[str]) -> dict[str, Claim]:
+        return await self.committed.load(claim_ids)
+
+    async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
+        known = await self.committed.load([new.id for new, _ in writes])
+        answers, accepted = [], []
+        for new, expected in writes:
+            current = self.overlay(new.id) or known.get(new.id)
+            answers.append(current == expected)
+            if current == expected:
+                accepted.append((new.id, (new, expected)))
+            else:
+                self.conflicts += 1
+        if accepted:
+            await self.append(accepted)
+        return answers
+
+    def overlay(self, key: str) -> object | None:
+        value = super().overlay(key)
+        return value[0] if isinstance(value, tuple) else None
+
+    async def advance(self) -> None:
+        """A majority has everything that is pending."""
+        done, self.pending = self.pending, []
+        for _, value, future in done:
+            assert isinstance(value, tuple)
+            assert await self.committed.save([value]) == [True], "pending writes follow one another"
+            if not future.done():
+                future.set_result(None)
