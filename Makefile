@@ -60,7 +60,7 @@ check: lint types schemas-check ## all checks that need no test run
 .PHONY: lint
 lint: $(DEV) ## style, format, function and module lengths, names, texts, import contracts
 	$(stage) 'lint: ruff'
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format=concise .
 	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted: run `make format`'; exit 1; }
 	$(stage) 'lint: lengths, names, texts'
 	@$(BIN)/python -m tools.check_lengths
@@ -117,9 +117,9 @@ help: ## this list
 
 # The environment is made again only when the lock or the project file changed.
 define environment
-@test -n "$(PYTHON)" || { \
-	echo 'Headrace needs Python 3.11 or later, and none of python3.13, python3.12, python3.11, python3 is that.' >&2; \
-	echo 'Install one, or name it: make PYTHON=/path/to/python3.12 …' >&2; exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo 'Headrace needs Python 3.11 or later, and $(if $(PYTHON),"$(PYTHON)" is not,found none).' >&2; \
+	echo 'Install it, or say where it is: make PYTHON=/path/to/python3.12 …' >&2; exit 1; }
 @echo 'Setting up the environment (once) …'
 @test "$$(cat .uv/version 2>/dev/null)" = '$(UV_VERSION)' || { rm -rf .uv && "$(PYTHON)" -m venv .uv \
 	&& .uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)' \

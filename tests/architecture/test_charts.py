@@ -119,6 +119,15 @@ def test_image_compose_file_and_chart_start_the_same_command() -> None:
     assert compose["services"]["headrace"]["command"] == COMMAND
 
 
+def test_every_probe_asks_for_a_path_that_the_api_serves() -> None:
+    probed = re.findall(r"path: (\S+)$", text_of("helm", "headrace", "templates", "deployment.yaml"), re.MULTILINE)
+    probed += re.findall(r"127\.0\.0\.1:8080(/[\w/]+)'", text_of("docker-compose.yml"))
+    routes = text_of("services", "api", "headrace_api", "routes", "health.py")
+
+    assert set(probed) == {"/healthz/live", "/healthz/ready"}
+    assert [path for path in probed if f'"{path}"' not in routes] == []
+
+
 def test_the_compose_file_opens_ports_on_this_machine_only() -> None:
     for service in yaml.safe_load(text_of("docker-compose.yml"))["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

@@ -22,6 +22,7 @@ class Replicated:
     pending: list[tuple[str, object, asyncio.Future[None]]] = field(default_factory=list)
     rollbacks: int = 0
     conflicts: int = 0
+    breaking: bool = False
 
     def overlay(self, key: str) -> object | None:
         """The last pending write of a key."""
@@ -33,14 +34,21 @@ class Replicated:
         self.pending.extend((key, value, committed) for key, value in writes)
         await committed
 
-    def rollback(self) -> None:
-        """A primary died with writes that no majority had."""
-        if self.pending:
-            self.rollbacks += 1
+    def break_next(self) -> None:
+        """Let the primary die with the next writes that no majority has."""
+        self.breaking = True
+
+    def rollback(self) -> bool:
+        """Lose what is pending if the primary is to die now; whether it did."""
+        if not self.breaking or not self.pending:
+            return False
+        self.breaking = False
+        self.rollbacks += 1
         lost, self.pending = self.pending, []
         for _, _, future in lost:
             if not future.done():
                 future.set_exception(UnavailableError("the primary stepped down"))
+        return True
 
 
 class ReplicatedRuns(Replicated):
@@ -57,12 +65,14 @@ class ReplicatedRuns(Replicated):
     async def save(self, writes: Sequence[StoredRun]) -> list[bool]:
         known = await self.committed.load([write.run.id for write in writes])
         answers, accepted = [], []
+        in_batch: dict[str, StoredRun] = {}
         for write in writes:
-            current = self.overlay(write.run.id) or known.get(write.run.id)
+            current = in_batch.get(write.run.id) or self.overlay(write.run.id) or known.get(write.run.id)
             rev = current.rev if isinstance(current, StoredRun) else -1
             wins = rev == write.rev - 1
             answers.append(wins)
             if wins:
+                in_batch[write.run.id] = write
                 accepted.append((write.run.id, write))
             else:
                 self.conflicts += 1
@@ -71,7 +81,9 @@ class ReplicatedRuns(Replicated):
         return answers
 
     async def advance(self) -> None:
-        """A majority has everything that is pending."""
+        """A majority has everything that is pending, unless the primary dies before."""
+        if self.rollback():
+            return
         done, self.pending = self.pending, []
         for _, value, future in done:
             assert isinstance(value, StoredRun)
@@ -104,10 +116,12 @@ class ReplicatedClaims(Replicated):
     async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
         known = await self.committed.load([new.id for new, _ in writes])
         answers, accepted = [], []
+        in_batch: dict[str, Claim] = {}
         for new, expected in writes:
-            current = self.overlay(new.id) or known.get(new.id)
+            current = in_batch.get(new.id) or self.overlay(new.id) or known.get(new.id)
             answers.append(current == expected)
             if current == expected:
+                in_batch[new.id] = new
                 accepted.append((new.id, (new, expected)))
             else:
                 self.conflicts += 1
@@ -120,7 +134,9 @@ class ReplicatedClaims(Replicated):
         return value[0] if isinstance(value, tuple) else None
 
     async def advance(self) -> None:
-        """A majority has everything that is pending."""
+        """A majority has everything that is pending, unless the primary dies before."""
+        if self.rollback():
+            return
         done, self.pending = self.pending, []
         for _, value, future in done:
             assert isinstance(value, tuple)

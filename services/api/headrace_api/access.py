@@ -4,8 +4,9 @@ from fastapi import Request
 
 from headrace.core.run import NodeRun, Run
 from headrace.ports.stores import WorkflowVersion
-from headrace_api import operations, parameters, permissions
+from headrace_api import parameters, permissions
 from headrace_api.context import Context, context_of, principal_of
+from headrace_api.operations import note_of
 from headrace_api.permissions import Principal
 from headrace_api.problems import ApiError, not_found
 from headrace_api.tokens import BadTokenError, bearer
@@ -24,8 +25,8 @@ async def authenticate(request: Request) -> None:
 
 async def read_query(request: Request) -> None:
     """Read the query parameters that the route declares, and refuse all others."""
-    note = request.scope["route"].openapi_extra[operations.KEY]
-    request.state.query = parameters.read(request.query_params.multi_items(), note["parameters"])
+    note = note_of(request.scope["route"].openapi_extra)
+    request.state.query = parameters.read(request.query_params.multi_items(), note.parameters)
 
 
 def require_editor(request: Request) -> Principal:

@@ -9,11 +9,14 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.adapters.clock import random_id
 from headrace.ports.errors import UnavailableError
+from headrace.ports.evaluator import EvaluatorUnavailableError
 from headrace_api.metrics import Metrics
 from headrace_api.problems import ApiError, about_parameter
 from headrace_api.responses import refusal
@@ -76,6 +79,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Every error that a handler may raise on purpose becomes a problem document."""
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(UnavailableError, _on_unavailable)
+    app.add_exception_handler(EvaluatorUnavailableError, _on_unavailable)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
 
@@ -94,8 +98,9 @@ async def _on_unavailable(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        message = f"{request.method[:20]} is not possible on this path."
-        return _refuse(request, ApiError("method_not_allowed", message, headers=error.headers))
+        allowed = ", ".join(_allowed(request))
+        message = f"{request.method[:20]!r} is not possible on this path; {allowed} is."
+        return _refuse(request, ApiError("method_not_allowed", message, headers={"allow": allowed}))
     if error.status_code == 404:
         return _refuse(request, ApiError("not_found", "There is nothing at this path. GET /openapi.json lists all."))
     return _refuse(request, ApiError("invalid_request", str(error.detail)))
@@ -105,6 +110,16 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [about_parameter(str(it["loc"][-1]), "invalid-value", str(it["msg"])) for it in error.errors()]
     return _refuse(request, ApiError("invalid_parameter", "A parameter cannot be used.", errors))
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method that some route has for this path; Starlette names those of the first such route only."""
+    path = request.scope["path"]
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path and compile_path(route.path)[0].match(path):
+            methods |= set(route.methods or ())
+    return sorted(methods)
 
 
 def _refuse(request: Request, error: ApiError) -> Response:

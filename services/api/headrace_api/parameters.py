@@ -145,8 +145,6 @@ RUN_FILTERS = (
     Parameter("workflowIdentifiers", "Only runs of these workflows.", many=True, example=["restart_service"]),
     Parameter("workflowVersions", "Only runs of these versions.", "integer", many=True, minimum=1),
     Parameter("createdBy", "Only runs that this user or machine started."),
-    Parameter(
-        "statuses", "Only runs in these states.", many=True, choices=("IN_PROGRESS", "CANCELLING", "COMPLETED")
-    ),
+    Parameter("statuses", "Only runs in these states.", many=True, choices=("IN_PROGRESS", "CANCELLING", "COMPLETED")),
     Parameter("results", "Only runs that ended so.", many=True, choices=("SUCCESS", "FAILED", "CANCELLED")),
 )

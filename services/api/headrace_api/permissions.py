@@ -52,7 +52,7 @@ def why_not_start(principal: Principal, permissions: Permissions | None, unrestr
     if permissions is not None and permissions.policy:
         if granted and not _decides_alone(permissions.policy):
             return None
-        return "Its permissions hold a policy, and policies are not evaluated by this release: only admins may start it."
+        return "Its permissions hold a policy, and this release does not evaluate policies: only admins may start it."
     if principal.kind == "machine" or granted:
         return None
     if permissions is None or not (permissions.roles or permissions.users or permissions.teams):

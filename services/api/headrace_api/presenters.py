@@ -184,12 +184,14 @@ def ledger_entry(entry: LedgerEntry) -> JsonObject:
 
 
 def verdict(it: TriggerVerdict) -> JsonObject:
+    """Why one trigger did or did not fire, under the names that explanations use."""
     return {
-        "workflow": {"identifier": it.workflow, "version": it.version},
+        "workflow": it.workflow,
+        "version": it.version,
         "trigger": it.trigger,
         "verdict": it.verdict,
         "reason": it.reason,
-        "runIdentifier": it.run_id,
+        "runId": it.run_id,
         "detail": it.detail,
     }
 

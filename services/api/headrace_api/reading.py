@@ -3,6 +3,7 @@
 Nothing here trusts a length, a type or an encoding that the client merely claims.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.contracts import strict_json
-from headrace.core._findings import did_you_mean, kind
 from headrace.core import source
+from headrace.core._findings import did_you_mean, kind
 from headrace.core.errors import Problem, pointer
 from headrace.core.json import Json, JsonObject
 from headrace_api.problems import ApiError, about_parameter, present
@@ -28,6 +29,8 @@ class Body:
 
     value: Json
     raw: bytes
+    is_part: bool = False
+    """Whether the body is only a part of what is judged, as with PATCH: problems may then lie elsewhere."""
 
     def present(self, problems: tuple[Problem, ...]) -> list[JsonObject]:
         """The problems for an answer, with lines and columns where they are about this body."""
@@ -39,9 +42,12 @@ class Body:
         ]
 
     def _holds(self, problem: Problem) -> bool:
-        """Whether the problem is about a field that came with this body; a PATCH may uncover problems elsewhere."""
-        first = problem.pointer.split("/")[1:2]
-        return not first or not isinstance(self.value, dict) or first[0].replace("~1", "/") in self.value
+        """Whether the problem is about this body."""
+        if not self.is_part or not isinstance(self.value, dict):
+            return True
+        return any(
+            problem.pointer == start or problem.pointer.startswith(start + "/") for start in map(pointer, self.value)
+        )
 
 
 async def read_body(request: Request, limit_bytes: int, *, optional: bool = False, unique_keys: bool = False) -> Body:
@@ -111,7 +117,8 @@ async def _read_bytes(request: Request, limit_bytes: int) -> bytes:
 def _check_type(request: Request) -> None:
     declared = request.headers.get("content-type", "")
     media_type = declared.partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+    is_json = media_type == "application/json" or re.fullmatch(r"application/[\w.-]+\+json", media_type)
+    if not is_json:
         shown = f"it is {media_type[:80]!r}" if media_type else "there is none"
         raise ApiError("unsupported_media_type", f"The Content-Type must be application/json; {shown}.")
     encoding = request.headers.get("content-encoding", "identity").strip().lower()

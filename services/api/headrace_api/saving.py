@@ -38,10 +38,11 @@ async def judge(document: Json, evaluator: Evaluator, identifier: str | None = N
     """
     parsed = dialects.parse(document)
     problems = list(parsed.problems)
-    if isinstance(document, dict) and document.get("identifier") in RESERVED:
-        message = f'"{document["identifier"]}" is reserved: a route of the API has this name.'
+    named = document.get("identifier") if isinstance(document, dict) else None
+    if isinstance(named, str) and named in RESERVED:
+        message = f'"{named}" is reserved: a route of the API has this name.'
         problems.append(Problem("/identifier", "reserved-identifier", message, "Take another identifier."))
-    if identifier is not None and isinstance(document, dict) and document.get("identifier") != identifier:
+    if identifier is not None and isinstance(document, dict) and named != identifier:
         message = f'The identifier must stay "{identifier}": a workflow cannot be renamed.'
         hint = "Leave it out, or create a new workflow."
         problems.append(Problem("/identifier", "identifier-mismatch", message, hint))
@@ -50,7 +51,7 @@ async def judge(document: Json, evaluator: Evaluator, identifier: str | None = N
         problems += check.check(graph, parsed.unreadable)
         problems += await _compile(graph, evaluator)
     if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
-        problems += flow_check.check(parsed.definition)
+        problems += flow_check.check_flow(parsed.definition)
     return Verdict(tuple(dict.fromkeys(problems)))
 
 

@@ -5,11 +5,15 @@ so that removing a client or a role takes effect at once.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from headrace.core.errors import HeadraceError
 from headrace.ports.clock import Clock
 from headrace_api.permissions import Principal
 from headrace_api.settings import ApiSettings, Client
+
+if TYPE_CHECKING:
+    from joserfc.jwt import JWTClaimsRegistry
 
 ALGORITHM = "HS256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105
@@ -75,7 +79,7 @@ class Tokens:
             raise BadTokenError("The token is not valid.") from None
         return self._principal(decoded.claims["sub"], int(decoded.claims["exp"]))
 
-    def _registry(self):  # type: ignore[no-untyped-def]
+    def _registry(self) -> "JWTClaimsRegistry":
         from joserfc.jwt import JWTClaimsRegistry
 
         return JWTClaimsRegistry(

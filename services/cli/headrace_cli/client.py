@@ -57,12 +57,13 @@ class Client:
         """All versions, newest first."""
         return _list(self.get(f"/v1/workflows/{_part(identifier)}/versions"), "versions", "workflows")
 
-    def create_workflow(self, text: bytes) -> JsonDict:
-        """Version 1, from exactly these bytes, so that the server's line numbers are those of the file."""
-        return _dict(self.send("POST", "/v1/workflows", text), "workflow")
+    def create_workflow(self, text: bytes) -> tuple[JsonDict, list[Finding]]:
+        """Version 1 and its warnings, from exactly these bytes: the server's line numbers are those of the file."""
+        return _saved(self.send("POST", "/v1/workflows", text))
 
-    def update_workflow(self, identifier: str, text: bytes) -> JsonDict:
-        return _dict(self.send("PUT", f"/v1/workflows/{_part(identifier)}", text), "workflow")
+    def update_workflow(self, identifier: str, text: bytes) -> tuple[JsonDict, list[Finding]]:
+        """The next version and its warnings; the newest one when the text says what that says."""
+        return _saved(self.send("PUT", f"/v1/workflows/{_part(identifier)}", text))
 
     # Runs
 
@@ -99,6 +100,10 @@ class Client:
         answer = self.send("POST", "/v1/events", _encode(event))
         return str(answer.get("eventId", ""))
 
+    def try_event(self, event: JsonDict) -> list[JsonDict]:
+        """What every trigger would say to an event that is not published."""
+        return _list(self.send("POST", "/v1/events/explain", _encode(event)), "triggers")
+
     def explain(self, event_id: str) -> JsonDict:
         """What became of an event. Raises NotFoundError while nobody has judged it."""
         return self.get(f"/v1/events/{_part(event_id)}/explain")
@@ -109,21 +114,20 @@ class Client:
         return self.request("GET", path, params=query)
 
     def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> JsonDict:
-        return self.request(
-            method, path, content=body, headers={"Content-Type": "application/json", **(headers or {})}
-        )
+        return self.request(method, path, content=body, headers={"Content-Type": "application/json", **(headers or {})})
 
     def request(self, method: str, path: str, **options: Any) -> JsonDict:
         """The answer's JSON object. Raises CommandError for everything that is no success."""
-        options["headers"] = {**self.authorization(), **options.get("headers", {})}
-        return self.checked(self._exchange(method, path, **options))
+        given = options.pop("headers", {})
+        response = self._exchange(method, path, headers={**self.authorization(), **given}, **options)
+        if response.status_code == 401 and self.forget_token():
+            response = self._exchange(method, path, headers={**self.authorization(), **given}, **options)
+        return self.checked(response)
 
-    def stream(self, path: str, headers: Mapping[str, str]) -> Any:
+    def stream(self, path: str, headers: Mapping[str, str], quiet_seconds: float) -> Any:
         """A context manager over a streamed response; the caller checks and reads it (`headrace_cli.following`)."""
-        timeout = httpx.Timeout(5.0, read=45.0)
-        return self._http.stream(
-            "GET", self.url + path, headers={**self.authorization(), **headers}, timeout=timeout
-        )
+        timeout = httpx.Timeout(5.0, read=quiet_seconds)
+        return self._http.stream("GET", self.url + path, headers={**self.authorization(), **headers}, timeout=timeout)
 
     def authorization(self) -> dict[str, str]:
         """The header that says who we are; signs in at the first call. Empty without credentials."""
@@ -134,6 +138,11 @@ class Client:
             answer = self.checked(self._exchange("POST", "/v1/auth/access_token", json=body))
             self._token = str(answer.get("accessToken", ""))
         return {"Authorization": f"Bearer {self._token}"}
+
+    def forget_token(self) -> bool:
+        """Sign in anew with the next request, because tokens end. Whether there was one to forget."""
+        had, self._token = self._token is not None, None
+        return had
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -176,15 +185,21 @@ def _failure(response: httpx.Response, answer: JsonDict, signed_in: bool) -> Com
         return ConflictError(message, hint)
     if status in (502, 503, 504):
         return UnreachableError(message, hint or "The server is there but not ready; try again in a moment.")
-    errors = answer.get("errors")
-    findings = [finding(entry) for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
-    return RejectedError(message, findings, hint)
+    return RejectedError(message, _findings(answer.get("errors")), hint)
 
 
 _SIGN_IN = (
     "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, or start the server with `headrace dev`, "
     "which writes ~/.headrace/credentials.json."
 )
+
+
+def _saved(answer: JsonDict) -> tuple[JsonDict, list[Finding]]:
+    return _dict(answer, "workflow"), _findings(answer.get("warnings"))
+
+
+def _findings(entries: object) -> list[Finding]:
+    return [finding(entry) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def finding(entry: JsonDict) -> Finding:

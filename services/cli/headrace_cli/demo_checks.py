@@ -17,6 +17,26 @@ class Check:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one event: the results of the runs that it started."""
+
+    subject: str
+    results: tuple[str, ...]
+
+
+def outcome_checks(outcomes: Sequence[Outcome], fired: int) -> list[Check]:
+    """Whether the first `fired` events started one successful run each, and the others none."""
+    expected = [("SUCCESS",)] * fired + [()] * (len(outcomes) - fired)
+    wrong = [
+        f"{each.subject}: {', '.join(each.results) or 'no run'}"
+        for each, results in zip(outcomes, expected, strict=True)
+        if each.results != results
+    ]
+    claim = f"{fired} of {len(outcomes)} events started a run, one each, and both succeeded"
+    return [Check(claim, not wrong, "; ".join(wrong))]
+
+
 def receiver_checks(received: Sequence[Received], promoted: JsonDict, noted: JsonDict) -> list[Check]:
     """Judge the record. `promoted` is the event of the service in production, `noted` that of the other one."""
     record = _Record(received)

@@ -16,12 +16,17 @@ def read(name: str) -> list[JsonDict]:
 def read_text(name: str) -> str:
     """The text of a file, or of standard input for `-`. Raises UsageError."""
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}.") from None
+        return read_bytes(name).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{name} is not text in UTF-8.") from None
-    return text
+
+
+def read_bytes(name: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`. Raises UsageError."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}.") from None
 
 
 def parse(name: str, text: str) -> list[JsonDict]:

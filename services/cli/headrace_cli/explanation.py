@@ -1,8 +1,6 @@
 """Why did this (not) fire? What became of one event, read from the API's answer and put into words."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -11,13 +9,20 @@ from headrace_cli import tables, words
 from headrace_cli.client import JsonDict
 
 _ANSWERS = {
-    "matched": ("✓ fired", "green"),
-    "filtered": ("✗ did not fire", "yellow"),
+    "matched": ("✓ fires", "green"),
+    "filtered": ("✗ does not fire", "yellow"),
     "error": ("✗ error", "bold red"),
     "unpublished": ("✗ not published", "yellow"),
     "loop": ("✗ loop cut", "bold red"),
-    "older": ("· older version", "dim"),
+    "older": ("· not asked", "dim"),
+    "other-blueprint": ("· not asked", "dim"),
+    "other-event": ("· not asked", "dim"),
 }
+_NEAREST_FIRST = {"matched": -2, "error": -1, "older": 1, "other-event": 2, "other-blueprint": 3}
+"""Order of the verdicts: what fired first, what had nothing to do with the event last."""
+
+
+NOBODY = "No workflow has an event trigger."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,6 @@ class Verdict:
 class Explanation:
     event_id: str
     event: JsonDict
-    considered: int
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -47,21 +51,19 @@ class Explanation:
 
 def read(answer: JsonDict) -> Explanation:
     """The explanation in an answer of `GET /v1/events/{id}/explain`."""
-    entry = answer.get("entry") or answer.get("explanation") or answer
-    verdicts = [_verdict(each) for each in entry.get("verdicts") or () if isinstance(each, dict)]
-    event = entry.get("event")
-    considered = entry.get("considered")
+    explained = answer.get("explanation", answer)
+    verdicts = [_verdict(each) for each in explained.get("verdicts") or () if isinstance(each, dict)]
+    event = explained.get("event")
     return Explanation(
-        event_id=str(entry.get("eventId") or entry.get("identifier") or ""),
+        event_id=str(explained.get("eventId") or ""),
         event=event if isinstance(event, dict) else {},
-        considered=considered if isinstance(considered, int) else len(verdicts),
-        verdicts=tuple(verdicts),
+        verdicts=tuple(sorted(verdicts, key=lambda each: _NEAREST_FIRST.get(each.verdict, 0))),
     )
 
 
 def head(explanation: Explanation) -> Text:
     text = Text(words.event(explanation.event) if explanation.event else "event", "bold")
-    text.append(f"  {explanation.event_id}", "cyan")
+    text.append(f"  {explanation.event_id}".rstrip(), "cyan")
     return text
 
 
@@ -78,60 +80,42 @@ def table(explanation: Explanation) -> Table:
     return tables.table(("WORKFLOW", "TRIGGER", "ANSWER", "WHY"), rows)
 
 
-def nobody(explanation: Explanation) -> str:
-    """The sentence for an event that no trigger was asked about one by one."""
-    if explanation.considered:
-        return (
-            f"{explanation.considered} triggers listen to this kind of event; "
-            "the values they ask for rule all of them out."
-        )
-    return f"No trigger listens to {_kind(explanation.event)}."
-
-
 def short(explanation: Explanation) -> tuple[str, str]:
     """The answer and its reason in one line, for lists of events."""
     if not explanation.verdicts:
-        return "· nobody asked", nobody(explanation)
+        return "· not asked", NOBODY
     verdict = next((each for each in explanation.verdicts if each.run_id), explanation.verdicts[0])
     answer, _ = _ANSWERS.get(verdict.verdict, (verdict.verdict, ""))
     return answer, verdict.clauses[0] if verdict.clauses else verdict.reason
 
 
-def _kind(event: JsonDict) -> str:
-    action = str(event.get("action") or "this action")
-    event_type = {"CREATE": "ENTITY_CREATED", "UPDATE": "ENTITY_UPDATED", "DELETE": "ENTITY_DELETED"}.get(action, action)
-    return f"{event_type} of blueprint {words.subject(event).partition('/')[0]}"
-
-
 def _verdict(entry: JsonDict) -> Verdict:
     version = entry.get("version")
-    run_id = entry.get("runId") or entry.get("workflowRunIdentifier")
+    run_id = entry.get("runId")
+    clauses = entry.get("clauses") or ()
     return Verdict(
-        workflow=str(entry.get("workflow") or entry.get("workflowIdentifier") or ""),
+        workflow=str(entry.get("workflow") or ""),
         version=version if isinstance(version, int) else None,
-        trigger=str(entry.get("trigger") or entry.get("nodeIdentifier") or ""),
+        trigger=str(entry.get("trigger") or ""),
         verdict=str(entry.get("verdict") or ""),
         reason=str(entry.get("reason") or ""),
-        clauses=tuple(_clauses(entry.get("detail"))),
+        clauses=tuple(_clause(each) for each in clauses if isinstance(each, dict) and each.get("holds") is not True),
         run_id=str(run_id) if run_id else None,
     )
 
 
-def _clauses(detail: Any) -> list[str]:
-    """A sentence for each clause that was not true."""
-    if isinstance(detail, dict):
-        detail = detail.get("clauses") or detail.get("expressions")
-    clauses = [each for each in detail or () if isinstance(each, dict)] if isinstance(detail, list) else []
-    return [_clause(each) for each in clauses if each.get("result", each.get("value")) is not True]
+def _clause(clause: JsonDict) -> str:
+    """The test, and the values that it saw; what it gave, when that is more than a plain no."""
+    text = str(clause.get("expression") or "?")
+    values = [each for each in clause.get("values") or () if isinstance(each, dict)]
+    saw = ", ".join(
+        f"{_last_key(each.get('path'))} was {words.cut(words.compact(each.get('value')), 40)}" for each in values
+    )
+    answer = clause.get("answer")
+    gave = f"  {answer}" if isinstance(answer, str) and answer not in ("true", "false") else ""
+    return text + gave + (f"  ({saw})" if saw else "")
 
 
-def _clause(clause: Mapping[str, Any]) -> str:
-    expression = str(clause.get("expression") or clause.get("text") or "?")
-    if clause.get("error"):
-        return f"{expression}  failed: {clause['error']}"
-    values = clause.get("values") or clause.get("saw")
-    if isinstance(values, dict) and values:
-        return f"{expression}  saw " + ", ".join(
-            f"{path} = {words.cut(words.compact(value), 40)}" for path, value in values.items()
-        )
-    return f"{expression}  gave {words.cut(words.compact(clause.get('result', clause.get('value'))), 40)}"
+def _last_key(path: object) -> str:
+    """The end of a path: enough to know the value by, beside the expression that names it in full."""
+    return str(path).rsplit(".", 1)[-1]

@@ -1,6 +1,7 @@
-"""Following a run as it happens: server-sent events, from before its first moment to its last, over lost connections."""
+"""Following a run as it happens: server-sent events, from before its first moment to its last."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,11 @@ from typing import Any
 import httpx
 
 from headrace_cli.client import Client, JsonDict
-from headrace_cli.errors import CommandError, NotFoundError, UnreachableError
+from headrace_cli.errors import CommandError, NotAllowedError, NotFoundError, UnreachableError
+
+
+class TooLongError(CommandError):
+    """Raised when a run is not over after the time it was given. It goes on; look again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,57 +34,108 @@ class Patience:
     reconnect_seconds: float = 30.0
     first_pause_seconds: float = 0.05
     longest_pause_seconds: float = 2.0
+    whole_seconds: float | None = None
+    """How long the run may take altogether; None waits as long as it takes."""
 
 
 def snapshots(
     client: Client,
     run_id: str,
-    patience: Patience = Patience(),  # noqa: B008 (immutable)
+    patience: Patience = Patience(),
     on_lost: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[JsonDict]:
     """The run after each change, the last one completed. Every state that the server tells comes once, in order.
 
     Raises NotFoundError when the run does not appear in time, UnreachableError when the server stays away.
     """
-    last_id, begun, lost_at = "", time.monotonic(), None
-    pause = patience.first_pause_seconds
+    last_id, begun = "", time.monotonic()
+    until = math.inf if patience.whole_seconds is None else begun + patience.whole_seconds
+    outage = _Outage(patience)
     while True:
         try:
-            for message in _messages(client, run_id, last_id):
-                last_id, lost_at, pause = message.id or last_id, None, patience.first_pause_seconds
+            for message in _messages(client, run_id, last_id, until):
+                last_id = message.id or last_id
+                outage.end()
                 run = _run_of(message)
                 if run is not None:
                     yield run
                     if run.get("status") == "COMPLETED":
                         return
-            reason: CommandError = client.unreachable("the stream ended early")
-        except NotFoundError as error:
+            outage.go_on(client.unreachable("the stream ended early"), on_lost)
+        except NotFoundError:
             if last_id or time.monotonic() - begun > patience.appear_seconds:
                 raise
-            reason = error
+        except NotAllowedError:
+            if outage.signed_in_again or not client.forget_token():
+                raise
+            outage.signed_in_again = True
         except UnreachableError as error:
-            reason = error
-        if not isinstance(reason, NotFoundError):
-            lost_at = time.monotonic() if lost_at is None else lost_at
-            if time.monotonic() - lost_at > patience.reconnect_seconds:
-                raise reason
+            outage.go_on(error, on_lost)
+        if time.monotonic() >= until:
+            raise TooLongError("The run did not end in time.")
+        outage.pause()
+
+
+class _Outage:
+    """The time without news: how long it may last, and how long to pause before asking again."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.end()
+
+    def end(self) -> None:
+        """There is news."""
+        self._since: float | None = None
+        self._pause_seconds = self._patience.first_pause_seconds
+        self.signed_in_again = False
+
+    def go_on(self, reason: UnreachableError, on_lost: Callable[[str], None]) -> None:
+        """Bear with a lost connection once more. Raises the reason when it has lasted too long."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
             on_lost(reason.message)
-        time.sleep(pause)
-        pause = min(pause * 2, patience.longest_pause_seconds)
+        if now - self._since > self._patience.reconnect_seconds:
+            raise reason
+
+    def pause(self) -> None:
+        time.sleep(self._pause_seconds)
+        self._pause_seconds = min(self._pause_seconds * 2, self._patience.longest_pause_seconds)
 
 
-def _messages(client: Client, run_id: str, last_id: str) -> Iterator[Message]:
+def _messages(client: Client, run_id: str, last_id: str, until: float) -> Iterator[Message]:
+    """The messages after `last_id`. Raises TooLongError after the instant `until`."""
     headers = {"Accept": "text/event-stream"}
     if last_id:
         headers["Last-Event-ID"] = last_id
     try:
-        with client.stream(f"/v1/workflows/runs/{run_id}/stream", headers) as response:
+        with client.stream(f"/v1/workflows/runs/{run_id}/stream", headers, _quiet_seconds(until)) as response:
             if response.status_code != 200:
                 response.read()
                 client.checked(response)
-            yield from parse(response.iter_lines())
+                yield _whole(client, run_id)
+            yield from parse(_before(until, response.iter_lines()))
     except (httpx.TransportError, httpx.StreamError) as error:
+        if time.monotonic() >= until:
+            raise TooLongError("The run did not end in time.") from None
         raise client.unreachable(str(error) or type(error).__name__) from None
+
+
+def _quiet_seconds(until: float) -> float:
+    """How long a stream may be silent; the server gives a sign of life every 15 seconds."""
+    return max(min(until - time.monotonic(), 45.0), 0.01)
+
+
+def _before(until: float, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if time.monotonic() >= until:
+            raise TooLongError("The run did not end in time.")
+        yield line
+
+
+def _whole(client: Client, run_id: str) -> Message:
+    """The run as it is, where the stream has nothing more to say (204)."""
+    return Message("", "run", json.dumps(client.run(run_id)))
 
 
 def parse(lines: Iterable[str]) -> Iterator[Message]:
@@ -107,5 +163,5 @@ def _run_of(message: Message) -> JsonDict | None:
         value: Any = json.loads(message.data)
     except ValueError:
         return None
-    run = value.get("workflowRun") if isinstance(value, dict) else None
-    return run if isinstance(run, dict) else None
+    run = value.get("workflowRun", value) if isinstance(value, dict) else None
+    return run if isinstance(run, dict) and "status" in run else None

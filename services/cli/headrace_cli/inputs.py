@@ -15,7 +15,7 @@ def gather(pairs: Sequence[str], file: str | None) -> JsonDict:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"--input {pair}: write name=value.", 'Text that looks like JSON: name=\'"5"\'.')
+            raise UsageError(f"--input {pair}: write name=value.", "Text that looks like JSON: name='\"5\"'.")
         inputs[name] = _value(value)
     return inputs
 

@@ -30,7 +30,7 @@ def _new_entries(node: JsonDict, printed: dict[str, int]) -> list[JsonDict]:
 
 def _print(session: Session, entry: JsonDict, node: str) -> None:
     if session.json:
-        sys.stdout.write(json.dumps({"node": node, **entry}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({**entry, "node": node}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
         return
     for line in tables.log_lines([snapshot.log_line(entry)], node):

@@ -7,7 +7,6 @@ Command modules import only typer at the top; what they need to do their work th
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -28,6 +27,7 @@ app = typer.Typer(
     epilog=_EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help in plain text: importing rich for it would triple the time that it takes
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(events.app, name="events")
@@ -38,6 +38,8 @@ events.register(app)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         typer.echo(f"headrace {metadata.version('headrace')}")
         raise typer.Exit
 
@@ -93,7 +95,9 @@ def globals_first(arguments: Sequence[str]) -> list[str]:
             break
         if argument in _WITH_VALUE and remaining:
             front += [argument, remaining.pop(0)]
-        elif argument == "--no-color" or argument.startswith(("--url=", "--output=")) or argument in ("-ojson", "-otext"):
+        elif (
+            argument == "--no-color" or argument.startswith(("--url=", "--output=")) or argument in ("-ojson", "-otext")
+        ):
             front.append(argument)
         else:
             rest.append(argument)

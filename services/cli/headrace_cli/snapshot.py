@@ -36,6 +36,7 @@ class NodeSnapshot:
     failed_attempts: tuple[FailedAttempt, ...]
     next_attempt_at: int | None
     outlet: str | None
+    waits_for: str | None
     error: str | None
     output: Any
     links: tuple[str, ...]
@@ -108,6 +109,7 @@ def log_line(entry: JsonDict) -> LogLine:
 
 def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
     name = node_name(node)
+    blocked = _mapping(node.get("blockedOn"))
     output = outputs.get(name, node.get("output"))
     return NodeSnapshot(
         id=str(node.get("identifier", "")),
@@ -122,8 +124,9 @@ def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
             for each in node.get("failedAttempts") or ()
             if isinstance(each, dict)
         ),
-        next_attempt_at=instant(node.get("nextAttemptAt")),
+        next_attempt_at=instant(blocked.get("until")) if blocked.get("kind") == "retry" else None,
         outlet=_outlet(node, output),
+        waits_for={"report": "a report", "person": "a person"}.get(str(blocked.get("kind"))),
         error=_error(node, output),
         output=output,
         links=tuple(str(link) for link in node.get("links") or ()),
@@ -131,13 +134,13 @@ def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
     )
 
 
-_PHASES = {"running": "RUNNING", "waiting": "WAITING", "retrying": "RETRYING"}
+_WAITS = {"report": "WAITING", "person": "WAITING", "retry": "RETRYING"}
 
 
 def _state(node: JsonDict) -> str:
     if node.get("status") == "COMPLETED":
         return str(node.get("result") or "COMPLETED")
-    return _PHASES.get(str(node.get("phase")), "RUNNING")
+    return _WAITS.get(str(_mapping(node.get("blockedOn")).get("kind")), "RUNNING")
 
 
 def _outlet(node: JsonDict, output: Any) -> str | None:

@@ -67,7 +67,9 @@ def _attention(run: snapshot.RunSnapshot) -> str:
         if node.state == "FAILED":
             return words.cut(f"{node.node}: {node.error}" if node.error else node.node, 60)
     at_work = [node for node in run.nodes if not node.is_over]
-    return ", ".join(f"{node.node} {node.state}" + (f" ({node.attempt})" if node.attempt > 1 else "") for node in at_work)
+    return ", ".join(
+        f"{node.node} {node.state}" + (f" ({node.attempt})" if node.attempt > 1 else "") for node in at_work
+    )
 
 
 def log_lines(lines: Iterable[snapshot.LogLine], node: str = "") -> list[Text]:

@@ -109,9 +109,9 @@ def _note(node: NodeSnapshot) -> str:
     if node.outlet is not None:
         return f"→ {node.outlet}"
     if node.type == "CONDITION" and node.is_over and not node.error:
-        return "→ no branch"
-    if node.state == "WAITING":
-        return "waits for a report"
+        return "→ no branch matched"
+    if node.waits_for:
+        return f"waits for {node.waits_for}"
     return f"attempt {node.attempt}" if node.attempt > 1 else ""
 
 
@@ -128,8 +128,7 @@ def _details(run: RunSnapshot, node: NodeSnapshot, options: Options) -> list[Tex
         output = _output(node)
         if output:
             result.append(_detail("=", output, _DIM))
-    for link in node.links:
-        result.append(_detail("↗", link, "cyan"))
+    result.extend(_detail("↗", link, "cyan") for link in node.links)
     if options.logs:
         result.extend(_log_lines(run, node))
     return result
@@ -138,8 +137,10 @@ def _details(run: RunSnapshot, node: NodeSnapshot, options: Options) -> list[Tex
 def _log_lines(run: RunSnapshot, node: NodeSnapshot) -> list[Text]:
     hidden = len(node.logs) - _LOGS_SHOWN
     result = [_detail("│", f"{hidden} earlier lines: headrace logs {node.id}", _DIM)] if hidden > 0 else []
-    for line in node.logs[-_LOGS_SHOWN:]:
-        result.append(_detail("│", f"{_offset(run, line.at)} {line.level} {line.message}", _level_style(line.level)))
+    result.extend(
+        _detail("│", f"{_offset(run, line.at)} {line.level} {line.message}", _level_style(line.level))
+        for line in node.logs[-_LOGS_SHOWN:]
+    )
     return result
 
 
@@ -150,7 +151,7 @@ def _level_style(level: str) -> str:
 def _output(node: NodeSnapshot) -> str:
     if not node.output:
         return ""
-    if node.type == "EVENT_TRIGGER" and isinstance(node.output, dict):
+    if node.type == "EVENT_TRIGGER" and isinstance(node.output, dict) and "diff" in node.output:
         return words.event(node.output)
     return words.compact(node.output)
 

@@ -1,5 +1,6 @@
 """Watching one run to its end: drawn again and again on a terminal, line by line anywhere else."""
 
+from collections import deque
 from collections.abc import Iterator
 
 from rich.console import Group
@@ -31,10 +32,15 @@ def code_of(run: JsonDict) -> int:
     return _CODES.get(str(run.get("result")), ExitCode.FAILED)
 
 
-def draw(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
-    """Draw the run as it changes, its whole timeline at the end. Returns its last state."""
-    document = _draw_live(session, stream) if session.is_live else _draw_plain(session, stream)
-    if not session.is_live:
+def draw(session: Session, stream: Iterator[JsonDict], transitions: bool = True) -> JsonDict:
+    """Draw the run as it changes, its whole timeline at the end. Returns its last state.
+
+    Where lines cannot be drawn again, each change is one more line, unless `transitions` are not wanted.
+    """
+    if session.is_live:
+        return _draw_live(session, stream)
+    else:
+        document = _draw_plain(session, stream) if transitions else last(stream)
         for line in timeline.lines(snapshot.read(document), timeline.Options(width=session.out.width)):
             session.out.print(line, soft_wrap=True)
     return document
@@ -42,12 +48,10 @@ def draw(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
 
 def last(stream: Iterator[JsonDict]) -> JsonDict:
     """The last state of the run."""
-    document: JsonDict | None = None
-    for document in stream:
-        pass
-    if document is None:
+    states = deque(stream, maxlen=1)
+    if not states:
         raise CommandError("The server told nothing about the run.")
-    return document
+    return states[0]
 
 
 def _draw_live(session: Session, stream: Iterator[JsonDict]) -> JsonDict:

@@ -66,7 +66,8 @@ def event(event: JsonDict) -> str:
 
 def subject(event: JsonDict) -> str:
     """`blueprint/entity` of an event."""
-    context = event.get("context") if isinstance(event.get("context"), dict) else {}
+    given = event.get("context")
+    context: JsonDict = given if isinstance(given, dict) else {}
     entity = _side(event, "after") or _side(event, "before")
     blueprint = context.get("blueprintIdentifier") or entity.get("blueprint") or "?"
     return f"{blueprint}/{context.get('entityIdentifier') or entity.get('identifier') or '?'}"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -18,9 +17,9 @@ from headrace.adapters.embedded.runs import EmbeddedRunStore
 from headrace.adapters.http.caller import HttpCaller
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.adapters.jq.cage import JqCage
+from headrace.adapters.jq.limits import Limits
 from headrace.contracts.topics import TopicNames
 from headrace.ports.caller import SigningSecrets
-from headrace.runtime.logs import configure_logs
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
 from headrace_api.app import create_app
@@ -31,6 +30,8 @@ from headrace_dev.keys import Keys, load_or_make
 from headrace_dev.settings import DevSettings
 from headrace_invoker.app import InvokerService
 from headrace_invoker.handler import InvokerSettings
+from headrace_invoker.performance import Performers
+from headrace_invoker.webhook import WebhookPerformer
 from headrace_orchestrator.app import OrchestratorService
 from headrace_trigger.app import TriggerService
 from headrace_trigger.explaining import TriggerExplainer
@@ -62,7 +63,7 @@ class Engine:
         self.metrics = Metrics()
         self.tasks = Tasks()
         self._open_stores(settings)
-        self.evaluator = JqCage(processes=settings.jq_processes)
+        self.evaluator = JqCage(Limits(children=settings.jq_processes))
         self.caller = HttpCaller(
             _policy(settings), now=lambda: self.clock.now() / 1000, secrets=SigningSecrets((self.signing_secret,))
         )
@@ -96,6 +97,7 @@ class Engine:
         await self.tasks.stop()
         await self.caller.close()
         await self.evaluator.close()
+        await self.runs.close()
         await self.log.close()
         if self._journal is not None:
             self._journal.close()
@@ -109,7 +111,11 @@ class Engine:
         )
         self.runs = EmbeddedRunStore(self._journal, max_finished_runs=kept.finished_runs)
         self.definitions = EmbeddedDefinitionStore(self._journal)
-        self.claims = EmbeddedClaimStore(self.clock, self._journal)
+        self.claims = EmbeddedClaimStore(
+            self.clock,
+            self._journal,
+            redeliverable_since=lambda: self.log.redeliverable_since(self.topics.node_requests),
+        )
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)
 
     def _wire(self) -> None:
@@ -118,8 +124,9 @@ class Engine:
         self.orchestrator = OrchestratorService(
             self.log, self.runs, self.definitions, self.evaluator, clock, topics, metrics
         )
+        performers = Performers({"WEBHOOK": WebhookPerformer(self.caller, clock)})
         self.invoker = InvokerService(
-            self.log, self.claims, self.caller, clock, topics, metrics, random_id(),
+            self.log, self.claims, performers, clock, topics, metrics, random_id(),
             InvokerSettings(max_in_flight=self.settings.max_in_flight),
         )  # fmt: skip
         ports = ApiPorts(
@@ -128,7 +135,8 @@ class Engine:
             explainer=TriggerExplainer(self.trigger.listeners, self.evaluator, self.ledger),
         )  # fmt: skip
         admin = Client(
-            client_id=self.keys.client_id, client_secret=self.keys.client_secret, kind="user", user_id="dev", roles=("Admin",)
+            client_id=self.keys.client_id, client_secret=self.keys.client_secret, kind="user", user_id="dev",
+            roles=("Admin",),
         )  # fmt: skip
         settings = ApiSettings(token_secret=self.keys.token_secret, clients=(admin, *self.settings.clients))
         self.app = create_app(ports, settings)
@@ -162,11 +170,3 @@ async def run_until_signalled(engine: Engine) -> None:
         await engine.stop()
     if failure.done():
         raise failure.result()
-
-
-def data_folder(path: str | None) -> Path | None:
-    """The data folder of a command line option: None is memory only."""
-    return Path(path) if path else None
-
-
-__all__ = ["Credentials", "Engine", "configure_logs", "data_folder", "run_until_signalled"]

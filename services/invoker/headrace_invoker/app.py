@@ -1,7 +1,6 @@
 """Wiring of the invoker: the loop around the handler, its finisher and its heartbeat."""
 
 from headrace.contracts.topics import TopicNames
-from headrace.ports.caller import Caller
 from headrace.ports.clock import Clock
 from headrace.ports.log import Log
 from headrace.ports.stores import ClaimStore
@@ -11,7 +10,6 @@ from headrace.runtime.tasks import Tasks
 from headrace_invoker.finisher import Finisher
 from headrace_invoker.handler import GROUP, Invoker, InvokerSettings
 from headrace_invoker.performance import Performers
-from headrace_invoker.webhook import WebhookPerformer
 
 _DRAIN_SECONDS = 20.0
 
@@ -23,7 +21,7 @@ class InvokerService:
         self,
         log: Log,
         claims: ClaimStore,
-        caller: Caller,
+        performers: Performers,
         clock: Clock,
         topics: TopicNames,
         metrics: Metrics,
@@ -32,7 +30,6 @@ class InvokerService:
         loop_settings: LoopSettings | None = None,
     ) -> None:
         self._settings = settings or InvokerSettings()
-        performers = Performers({"WEBHOOK": WebhookPerformer(caller, clock)})
         self.finisher = Finisher(claims, log)
         self.handler = Invoker(performers, claims, log, self.finisher, clock, topics, metrics, owner, self._settings)
         self.loop = BatchLoop(log, GROUP, (topics.node_requests,), self.handler.handle, loop_settings)

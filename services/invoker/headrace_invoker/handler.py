@@ -170,16 +170,18 @@ class Invoker:
         return claim.owner not in self._owners
 
     def _begin(self, job: Job, taken_over: Claim | None) -> None:
+        """Make the call of a claimed job in a task of its own. Calls are known by their owner's name, not by their
+        request: one process may call an attempt again while its first call, whose lease was lost, is still out."""
         assert job.claim is not None
         owner = job.claim.owner
         self._owners.add(owner)
         job.done = self._forgetting(owner, job.done)
-        self._calling[job.request.id] = job
+        self._calling[owner] = job
         if len(self._calling) >= self._settings.max_in_flight:
             self._room.clear()
-        self._start(self._call(job, taken_over))
+        self._start(self._call(job, owner, taken_over))
 
-    async def _call(self, job: Job, taken_over: Claim | None) -> None:
+    async def _call(self, job: Job, owner: str, taken_over: Claim | None) -> None:
         """Make the call of a claimed job and hand its result to the finisher."""
         began = self._clock.monotonic()
         try:
@@ -191,7 +193,7 @@ class Invoker:
             _log.error("action failed by a bug", request=job.request.id, exc_info=error)
             performance = Performance(Failed("invalid", f"The engine could not perform this action: {error!r}"))
         finally:
-            self._calling.pop(job.request.id, None)
+            del self._calling[owner]
             self._room.set()
         outcome = type(performance.outcome).__name__
         self._metrics.attempt(job.request.type, outcome, self._clock.monotonic() - began)

@@ -1,14 +1,11 @@
 """What was saved is published, and what is published is marked: the relay between a run's document and the log."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from headrace.contracts.envelope import mark_redelivered
 from headrace.ports.clock import Clock
 from headrace.ports.log import Log, Message
 from headrace.ports.stores import RunStore, StoredRun
-
-REDELIVERED = ("redelivered", b"1")
-"""Header of messages that may have been published before (architecture: lazy claims)."""
 
 
 class Outbox:
@@ -25,15 +22,20 @@ class Outbox:
         self._unmarked: dict[str, tuple[int, int]] = {}
 
     async def publish(self, saved: Sequence[StoredRun], found: Sequence[StoredRun] = ()) -> None:
-        """Publish the outboxes of runs saved just now, and of runs found with one that may have been published."""
+        """Publish the outboxes of runs saved just now, and of runs found with one that may have been published.
+
+        What this process published and has not marked yet is not published again: a request that is published twice is
+        answered twice, and every answer would find the outbox still unmarked.
+        """
+        found = [stored for stored in found if not self._is_published(stored)]
         messages: list[Message] = []
-        now = self._clock.now()
         for stored in saved:
             messages.extend(stored.outbox)
         for stored in found:
-            messages.extend(replace(message, headers=(*message.headers, REDELIVERED)) for message in stored.outbox)
+            messages.extend(mark_redelivered(message) for message in stored.outbox)
         if messages:
             await self._log.publish(messages)
+        now = self._clock.now()
         for stored in (*saved, *found):
             if stored.outbox:
                 self._unmarked[stored.run.id] = (stored.rev, now)
@@ -51,6 +53,10 @@ class Outbox:
     async def sweep(self, older_than_ms: int, limit: int = 500) -> int:
         """Publish again what lies unsent for that long, whoever saved it; the number of runs."""
         stale = await self._runs.unsent(self._clock.now() - older_than_ms, limit)
-        waiting = [stored for stored in stale if stored.run.id not in self._unmarked]
+        waiting = [stored for stored in stale if not self._is_published(stored)]
         await self.publish((), waiting)
         return len(waiting)
+
+    def _is_published(self, stored: StoredRun) -> bool:
+        rev, _ = self._unmarked.get(stored.run.id, (None, 0))
+        return rev == stored.rev

@@ -2,14 +2,13 @@
 
 import orjson
 
-from headrace.contracts.entity_change import BadEventError, EntityChange, decode_entity_change
+from headrace.contracts.entity_change import BadEventError, EntityChange, read_entity_change
 from headrace.core.explanation import Explanation, explain
 from headrace.core.expression import Evaluation
 from headrace.core.json import Json, JsonObject
 from headrace.core.matching import Listener
 from headrace.core.times import iso
 from headrace.ports.evaluator import Evaluator
-from headrace.ports.log import Record, TopicPartition
 from headrace.ports.stores import LedgerEntry, LedgerStore
 from headrace_trigger.listeners import Listeners
 
@@ -32,7 +31,7 @@ class TriggerExplainer:
         if entry is None:
             return None
         try:
-            change = decode_entity_change(_record(entry.event))
+            change = read_entity_change(orjson.loads(entry.event), entry.event_id, entry.source, entry.at)
         except BadEventError:
             return {**_head(entry), "verdicts": []}
         recorded = {(verdict.workflow, verdict.trigger): verdict for verdict in entry.verdicts}
@@ -55,7 +54,7 @@ class TriggerExplainer:
 
     async def would_match(self, event: JsonObject) -> list[JsonObject]:
         """What every trigger would say to an event (spec 11.1). Raises BadEventError."""
-        return await self._judge_all(decode_entity_change(_record(orjson.dumps(event))))
+        return await self._judge_all(read_entity_change(event, "evt_unsent", "unsent", 0))
 
     async def _judge_all(self, change: EntityChange) -> list[JsonObject]:
         await self._listeners.index()
@@ -88,7 +87,3 @@ def _clauses(found: Explanation) -> list[Json]:
         }
         for clause in found.clauses
     ]  # fmt: skip
-
-
-def _record(event: bytes) -> Record:
-    return Record(TopicPartition("explain", 0), 0, "", event, (), 0)

@@ -10,6 +10,7 @@ Events of a batch are judged together: conditions outside the total subset go to
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
 import structlog
 
 from headrace.contracts.codec import encode_command
@@ -113,7 +114,7 @@ class TriggerHandler:
         asking = [(hearing, hearing.foreign) for hearing in hearings if hearing.candidates and hearing.foreign]
         if not asking:
             return
-        evaluations = [Evaluation(programs, hearing.record.value or b"null") for hearing, programs in asking]
+        evaluations = [Evaluation(programs, _as_json(hearing)) for hearing, programs in asking]
         for (hearing, programs), answers in zip(asking, await self._evaluator.evaluate(evaluations), strict=True):
             hearing.answers = dict(zip(programs, answers, strict=True))
 
@@ -125,7 +126,7 @@ class TriggerHandler:
         source = hearing.record.source
         return LedgerEntry(
             event_id=change.event_id, at=self._clock.now(), action=change.action, blueprint=change.blueprint,
-            entity=change.entity, considered=hearing.considered, verdicts=verdicts, event=hearing.record.value or b"",
+            entity=change.entity, considered=hearing.considered, verdicts=verdicts, event=_as_json(hearing),
             source=f"{source.topic}/{source.partition}/{hearing.record.offset}",
         )  # fmt: skip
 
@@ -159,3 +160,8 @@ class TriggerHandler:
 
 def _verdict(listener: Listener, verdict: Verdict, reason: str, run_id: str | None = None) -> TriggerVerdict:
     return TriggerVerdict(listener.workflow, listener.version, listener.trigger, verdict, reason, run_id)
+
+
+def _as_json(hearing: Hearing) -> bytes:
+    """The event object as JSON, as triggers see it."""
+    return orjson.dumps(hearing.change.event)

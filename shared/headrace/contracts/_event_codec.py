@@ -19,17 +19,17 @@ from headrace.contracts._parts import (
 from headrace.contracts._times import iso
 from headrace.contracts.cloudevents import CONTENT_TYPE, JSON_CONTENT_TYPE
 from headrace.contracts.envelope import UndecodableMessageError, dump, explain, parse, trace_headers
+from headrace.contracts.record import Message, Record
 from headrace.contracts.topics import TopicNames
 from headrace.core import events
 from headrace.core.events import Event
 from headrace.core.json import JsonObject
 from headrace.core.run import Run
-from headrace.ports.log import Message, Record
 
 SOURCE = "/headrace/runs"
 """The CloudEvents source of every run event; with the id `<run id>/<seq>` it names the event."""
 
-_TYPES: dict[type[Event], str] = {
+RUN_EVENT_TYPES: dict[type[Event], str] = {
     events.RunStarted: "io.headrace.run.started",
     events.NodeStarted: "io.headrace.node.started",
     events.NodeAccepted: "io.headrace.node.accepted",
@@ -47,7 +47,7 @@ _FIXED_HEADERS = {
         (CONTENT_TYPE, JSON_CONTENT_TYPE),
         ("ce_type", name.encode()),
     )
-    for kind, name in _TYPES.items()
+    for kind, name in RUN_EVENT_TYPES.items()
 }
 
 
@@ -59,7 +59,7 @@ def encode_event(run: Run, event: Event, names: TopicNames, traceparent: str | N
     kind = type(event)
     at = iso(event.at)
     data: JsonObject = {
-        "v": 1, "type": _TYPES[kind], "runId": run.id, "seq": event.seq, "at": at, "workflow": run.workflow,
+        "v": 1, "type": RUN_EVENT_TYPES[kind], "runId": run.id, "seq": event.seq, "at": at, "workflow": run.workflow,
         "version": run.version,
     }  # fmt: skip
     _add_payload(data, run, event)
@@ -83,7 +83,7 @@ def decode_event(record: Record) -> Event:
     try:
         return read(data)
     except ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, data) from None
 
 
 def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
@@ -201,13 +201,13 @@ def _read_run_completed(data: dict[str, Any]) -> events.RunCompleted:
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], Event]] = {
-    _TYPES[events.RunStarted]: _read_run_started,
-    _TYPES[events.NodeStarted]: _read_node_started,
-    _TYPES[events.NodeAccepted]: _read_node_accepted,
-    _TYPES[events.NodeReported]: _read_node_reported,
-    _TYPES[events.AttemptFailed]: _read_attempt_failed,
-    _TYPES[events.AttemptStarted]: _read_attempt_started,
-    _TYPES[events.NodeCompleted]: _read_node_completed,
-    _TYPES[events.RunCancelling]: _read_run_cancelling,
-    _TYPES[events.RunCompleted]: _read_run_completed,
+    RUN_EVENT_TYPES[events.RunStarted]: _read_run_started,
+    RUN_EVENT_TYPES[events.NodeStarted]: _read_node_started,
+    RUN_EVENT_TYPES[events.NodeAccepted]: _read_node_accepted,
+    RUN_EVENT_TYPES[events.NodeReported]: _read_node_reported,
+    RUN_EVENT_TYPES[events.AttemptFailed]: _read_attempt_failed,
+    RUN_EVENT_TYPES[events.AttemptStarted]: _read_attempt_started,
+    RUN_EVENT_TYPES[events.NodeCompleted]: _read_node_completed,
+    RUN_EVENT_TYPES[events.RunCancelling]: _read_run_cancelling,
+    RUN_EVENT_TYPES[events.RunCompleted]: _read_run_completed,
 }

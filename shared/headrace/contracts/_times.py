@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from headrace.core import times
 
+LATEST = 253_402_300_799_999
+"""The last millisecond of the year 9999. Instants on the wire lie between the epoch and this."""
+
 _LENGTH = len("2026-11-22T09:00:00.000Z")
 _SECONDS = len("2026-11-22T09:00:00")
 
@@ -18,7 +21,14 @@ def iso(at: int) -> str:
 
 
 def parse_iso(text: str) -> int:
-    """The instant of an ISO 8601 date-time with a time zone. Raises ValueError for anything else."""
+    """The instant of an ISO 8601 date-time with a time zone, 1970 to 9999. Raises ValueError for anything else."""
+    at = _parse(text)
+    if not 0 <= at <= LATEST:
+        raise ValueError("must lie between the years 1970 and 9999")
+    return at
+
+
+def _parse(text: str) -> int:
     if len(text) == _LENGTH and text[_SECONDS] == "." and text[-1] == "Z":
         milliseconds = text[_SECONDS + 1 : -1]
         if milliseconds.isdecimal() and milliseconds.isascii():

@@ -6,9 +6,9 @@ Only what the engine needs: attributes as text, data as bytes or JSON. `(source,
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from headrace.contracts.record import Headers
 from headrace.core.errors import HeadraceError, pointer
 from headrace.core.json import Json, JsonObject
-from headrace.ports.log import Headers
 
 PREFIX = "ce_"
 CONTENT_TYPE = "content-type"

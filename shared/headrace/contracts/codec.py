@@ -1,7 +1,8 @@
 """The only bridge between the wire and the core: commands, requests and results as records, and back.
 
-Written from hand-built objects, because that is fastest; read through the models of `headrace.contracts.messages`,
-because these say precisely what is wrong. Tests hold the two to each other. Run events are next door and exported here.
+Written from hand-built objects, because that is fastest. Read by hand too when a message of the hot path looks exactly
+as this release writes it; else through the models of `headrace.contracts.messages`, which say precisely what is wrong.
+Tests hold all three to each other. Run events are next door and exported here.
 """
 
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from typing import Any, assert_never
 
 from pydantic import ValidationError
 
-from headrace.contracts import _fast, messages
+from headrace.contracts import _fast, _reading
 from headrace.contracts._event_codec import decode_event, encode_event
-from headrace.contracts._parts import causation_object, log_objects, read_causation, read_logs
+from headrace.contracts._parts import causation_object, log_objects
 from headrace.contracts.envelope import (
     UndecodableMessageError,
     UnencodableMessageError,
@@ -20,6 +21,7 @@ from headrace.contracts.envelope import (
     parse,
     trace_headers,
 )
+from headrace.contracts.record import Message, Record
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import (
     Accepted,
@@ -35,7 +37,6 @@ from headrace.core.commands import (
     Succeeded,
 )
 from headrace.core.json import JsonObject
-from headrace.ports.log import Message, Record
 
 __all__ = [
     "UndecodableMessageError",
@@ -71,7 +72,7 @@ def decode_command(record: Record) -> Command:
     try:
         return read(data)
     except ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, data) from None
 
 
 def encode_result(report: ReportAttempt, names: TopicNames, traceparent: str | None = None) -> Message:
@@ -90,7 +91,7 @@ def decode_result(record: Record) -> ReportAttempt:
     try:
         return _read_result(data)
     except ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, data) from None
 
 
 def encode_request(request: InvokeNode, names: TopicNames, traceparent: str | None = None) -> Message:
@@ -110,9 +111,9 @@ def decode_request(record: Record) -> InvokeNode:
     """The request in a record of `node.requests.v1`. Raises UndecodableMessageError."""
     data = parse(record.value)
     try:
-        return _read_request(data)
+        return _fast.read_request(data) or _reading.read_request(data)
     except ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, data) from None
 
 
 def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode) -> JsonObject:
@@ -157,70 +158,18 @@ def _outcome_object(outcome: Outcome) -> JsonObject:
             assert_never(outcome)
 
 
-def _read_request(data: dict[str, Any]) -> InvokeNode:
-    usual = _fast.read_request(data)
-    if usual is not None:
-        return usual
-    it = messages.InvokeNodeMessage.model_validate(data)
-    return InvokeNode(
-        it.id, it.run_id, it.workflow, it.version, it.node, it.node_run_id, it.attempt, it.node_type, it.config,
-        it.synchronized, it.on_timeout, it.timeout_seconds, it.delivery, read_causation(it.causation),
-    )  # fmt: skip
-
-
 def _read_start(data: dict[str, Any]) -> StartRun:
-    usual = _fast.read_start(data)
-    if usual is not None:
-        return usual
-    it = messages.StartRunMessage.model_validate(data)
-    return StartRun(
-        it.run_id, it.at, it.workflow, it.version, it.trigger, it.output, it.created_by, read_causation(it.causation)
-    )
-
-
-def _read_cancel(data: dict[str, Any]) -> CancelRun:
-    it = messages.CancelRunMessage.model_validate(data)
-    return CancelRun(it.run_id, it.at, it.by, it.force)
-
-
-def _read_timer(data: dict[str, Any]) -> FireTimer:
-    it = messages.FireTimerMessage.model_validate(data)
-    return FireTimer(it.run_id, it.at, it.timer_id)
-
-
-def _read_report(data: dict[str, Any]) -> ReportNode:
-    it = messages.ReportNodeMessage.model_validate(data)
-    return ReportNode(
-        it.run_id, it.at, it.node_run_id, it.by, it.status, it.result, it.output, read_logs(it.logs),
-        it.external_run_id, None if it.links is None else tuple(it.links), it.report_id,
-    )  # fmt: skip
+    return _fast.read_start(data) or _reading.read_start(data)
 
 
 def _read_result(data: dict[str, Any]) -> ReportAttempt:
-    usual = _fast.read_result(data)
-    if usual is not None:
-        return usual
-    it = messages.AttemptResultMessage.model_validate(data)
-    outcome = _read_outcome(it.outcome)
-    return ReportAttempt(it.run_id, it.at, it.node, it.node_run_id, it.attempt, outcome, read_logs(it.logs))
-
-
-def _read_outcome(part: messages.SucceededPart | messages.AcceptedPart | messages.FailedPart) -> Outcome:
-    match part:
-        case messages.SucceededPart():
-            return Succeeded(part.output)
-        case messages.AcceptedPart():
-            return Accepted(part.output)
-        case messages.FailedPart():
-            return Failed(part.kind, part.message, part.retryable, part.output, part.retry_after_seconds)
-        case _:
-            assert_never(part)
+    return _fast.read_result(data) or _reading.read_result(data)
 
 
 _COMMAND_READERS: dict[str, Callable[[dict[str, Any]], Command]] = {
     "startRun": _read_start,
-    "cancelRun": _read_cancel,
-    "fireTimer": _read_timer,
-    "reportNode": _read_report,
+    "cancelRun": _reading.read_cancel,
+    "fireTimer": _reading.read_timer,
+    "reportNode": _reading.read_report,
     "reportAttempt": _read_result,
 }

@@ -10,10 +10,10 @@ from typing import Any, cast
 import orjson
 
 from headrace.contracts.envelope import UnencodableMessageError, dump
+from headrace.contracts.record import Message
 from headrace.core.errors import HeadraceError
 from headrace.core.json import Json
 from headrace.core.run import Causation, FailedAttempt, LogLevel, LogLine, NodeRun, Run, Timer
-from headrace.ports.log import Message
 
 __all__ = ["UndecodableDocumentError", "UnencodableMessageError", "decode_run", "encode_run", "pack", "unpack"]
 

@@ -5,19 +5,19 @@ shape: what is missing and can be known is filled in, what contradicts itself is
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import orjson
 
 from headrace.contracts import cloudevents, strict_json
-from headrace.contracts._times import iso, parse_iso
+from headrace.contracts._times import LATEST, iso, parse_iso
 from headrace.contracts.envelope import dump, trace_headers
+from headrace.contracts.record import Headers, Message, Record
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.errors import HeadraceError
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation
-from headrace.ports.log import Headers, Message, Record
 
 Action = Literal["CREATE", "UPDATE", "DELETE", "TIMER_EXPIRED"]
 
@@ -64,8 +64,8 @@ class EntityChange:
     """One change of one entity, or one expired timer.
 
     `event_id` is derived from what makes the event unique, so that a second delivery has the same. `source` says where
-    it comes from: the CloudEvents source, or the topic. `event` is what triggers put out: the whole object of spec 11.1,
-    complete. `causation` is that of a run that this event starts.
+    it comes from: the CloudEvents source, or the topic. `event` is what triggers put out: the whole object of spec
+    11.1, complete. `causation` is that of a run that this event starts.
     """
 
     event_id: str
@@ -257,7 +257,7 @@ def _diff(event: JsonObject, action: Action) -> tuple[JsonObject | None, JsonObj
         if type(entity) is dict:
             _object(entity, "properties", f"/diff/{name}")
             _object(entity, "relations", f"/diff/{name}")
-    return cast("JsonObject | None", before), cast("JsonObject | None", after)
+    return before, after
 
 
 def _object(parent: JsonObject, key: str, place: str) -> JsonObject:
@@ -328,6 +328,8 @@ def _add_defaults(event: JsonObject, at: int) -> int:
     given_at = trigger.get("at")
     if given_at is not None:
         at = _instant(given_at, "/trigger/at")
+    elif not 0 <= at <= LATEST:
+        raise BadEventError("/trigger/at", f"is missing, and the record's time stamp {at} is no time in milliseconds")
     _object(trigger, "by", "/trigger")
     origin = trigger.get("origin")
     if origin is not None and type(origin) is not str:
@@ -342,6 +344,6 @@ def _instant(value: Json, place: str) -> int:
     try:
         if type(value) is str:
             return parse_iso(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         pass
     raise BadEventError(place, "must be an ISO 8601 date-time with a time zone, such as 2026-11-22T09:00:00.000Z")

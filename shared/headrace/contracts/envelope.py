@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from headrace.contracts.record import Headers, Message, Record
 from headrace.core.errors import HeadraceError, pointer
-from headrace.ports.log import Headers, Message, Record
 
 VERSION = 1
 """The version of every message that this release writes."""
@@ -85,10 +85,18 @@ def dump(data: Any) -> bytes:
         raise UnencodableMessageError(f"cannot be written as JSON: {error}") from error
 
 
-def explain(error: ValidationError) -> UndecodableMessageError:
-    """The first thing that a model found wrong, as an error of ours."""
+def explain(error: ValidationError, data: Any) -> UndecodableMessageError:
+    """The first thing that a model found wrong with the data, as an error of ours."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return UndecodableMessageError(str(first["msg"]), pointer(*first["loc"]))
+    *way, last = first["loc"]
+    parts = []
+    for part in way:
+        # The models put the tag of a union into the way; the message has no such key.
+        if isinstance(data, dict) and part not in data:
+            continue
+        data = data[part]
+        parts.append(part)
+    return UndecodableMessageError(str(first["msg"]), pointer(*parts, last))
 
 
 def trace_headers(traceparent: str | None) -> Headers:

@@ -145,20 +145,18 @@ class AttemptResultMessage(Wire):
 class DeadLetterHeaders(Wire):
     """The headers added to a record that could not be handled. Its key, value and own headers are kept untouched."""
 
-    topic: Annotated[str, Field(alias="dlq-topic")]
-    """Where the record came from: topic, partition, offset."""
-    partition: Annotated[str, Field(alias="dlq-partition", pattern=r"^[0-9]+$")]
-    offset: Annotated[str, Field(alias="dlq-offset", pattern=r"^[0-9]+$")]
-    at: Annotated[str, Field(alias="dlq-at", json_schema_extra={"format": "date-time"})]
-    """When it was given up."""
-    attempts: Annotated[str, Field(alias="dlq-attempts", pattern=r"^[0-9]+$")]
-    """How often it was tried."""
-    error: Annotated[str, Field(alias="dlq-error")]
+    topic: Annotated[str, Field(alias="dl-topic")]
+    """Where the record came from."""
+    partition: Annotated[str, Field(alias="dl-partition", pattern=r"^[0-9]+$")]
+    offset: Annotated[str, Field(alias="dl-offset", pattern=r"^[0-9]+$")]
+    at: Annotated[str, Field(alias="dl-at", pattern=r"^[0-9]+$")]
+    """When it was given up: whole milliseconds since the Unix epoch."""
+    group: Annotated[str, Field(alias="dl-group")]
+    """The consumer group that gave it up."""
+    error: Annotated[str, Field(alias="dl-error")]
     """The class of the error."""
-    message: Annotated[str, Field(alias="dlq-message")]
-    """What was wrong, at most 1,000 characters."""
-    handler: Annotated[str, Field(alias="dlq-handler")]
-    """The service that gave it up."""
+    message: Annotated[str, Field(alias="dl-message")]
+    """What was wrong."""
 
 
 @dataclass(frozen=True, slots=True)

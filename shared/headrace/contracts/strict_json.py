@@ -143,7 +143,7 @@ def _check_numbers(raw: bytes) -> None:
     for offset, token in source.literals(text):
         digits = token.lstrip("-")
         if digits.isdecimal() and (len(digits) > 16 or int(digits) > limits.SAFE_INTEGER):
-            line, column = source.positions(text).line_and_column(offset)
+            line, column = source.line_and_column(text, offset)
             message = f"The number {token[:40]} is beyond ±(2**53 - 1) and would be rounded by some readers."
             raise BadJson(f"{message} Send it as a string.", line, column)
 
@@ -165,9 +165,9 @@ def _refuse(raw: bytes, error: orjson.JSONDecodeError) -> NoReturn:
         text = raw.decode()
     except UnicodeDecodeError as fault:
         before = raw[: fault.start].decode()
-        line, column = source.positions(before).line_and_column(len(before))
+        line, column = source.line_and_column(before, len(before))
         raise BadJson("The body is not valid UTF-8.", line, column) from None
-    line, column = source.positions(text).line_and_column(error.pos)
+    line, column = source.line_and_column(text, error.pos)
     if "surrogate" in error.msg:
         message = "A text holds half of a character (a lone surrogate, \\ud800 to \\udfff)."
     elif "depth" in error.msg:

@@ -7,9 +7,7 @@ from headrace.core._findings import Findings, TextProblem
 from headrace.core.definition import Action, Condition, Definition, EventTrigger, Input, Node, SelfServeTrigger
 from headrace.core.errors import pointer
 from headrace.core.json import Json
-
-SPREAD = "spreadValue()"
-"""The one block that is no JQ: it merges an object into its parent (spec 6.3 rule 10)."""
+from headrace.core.template import Block, TemplateSyntaxError
 
 
 def templates(node: Node) -> Iterator[tuple[str, Json]]:
@@ -71,8 +69,19 @@ def expressions(definition: Definition) -> list[tuple[str, str]]:
         found.extend(labels(node))
         found.extend(_form_queries(node))
         for base, value in templates(node):
-            found.extend((block.pointer, block.program.text) for block in template.blocks(value, base))
-    return [(where, text) for where, text in found if text.strip() and text.strip() != SPREAD]
+            found.extend((block.pointer, block.program.text) for block in sound_blocks(value, base))
+    return [(where, text) for where, text in found if text.strip()]
+
+
+def sound_blocks(value: Json, base: str) -> Iterator[Block]:
+    """The blocks of all strings that are well-formed; `template.blocks` stops at the first that is not."""
+    try:
+        yield from list(template.blocks(value, base))
+    except TemplateSyntaxError:
+        broken = {problem.pointer for problem in template.find_problems(value, base)}
+        for where, item in _walk(value, base):
+            if isinstance(item, str) and where not in broken:
+                yield from template.blocks(item, where)
 
 
 def _form_queries(node: Node) -> Iterator[tuple[str, str]]:
@@ -87,15 +96,21 @@ def _form_queries(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _queries(value: Json, base: str) -> Iterator[tuple[str, str]]:
+    for where, item in _walk(value, base):
+        for key in ("jqQuery", "constraint"):
+            text = item.get(key) if isinstance(item, dict) else None
+            if isinstance(text, str):
+                yield f"{where}/{key}", text
+
+
+def _walk(value: Json, base: str) -> Iterator[tuple[str, Json]]:
+    """All values inside `value` with their pointers, in order, itself included."""
     stack: list[tuple[str, Json]] = [(base, value)]
     while stack:
         where, item = stack.pop()
+        yield where, item
         children: list[tuple[str, Json]] = []
         if isinstance(item, dict):
-            for key in ("jqQuery", "constraint"):
-                text = item.get(key)
-                if isinstance(text, str):
-                    yield f"{where}/{key}", text
             children = [(where + pointer(key), child) for key, child in item.items()]
         elif isinstance(item, list):
             children = [(f"{where}/{index}", child) for index, child in enumerate(item)]

@@ -1,15 +1,19 @@
 """What templates and conditions see (spec 6.1, 6.4)."""
 
+from headrace.core import ids
 from headrace.core.json import Json, JsonObject
 from headrace.core.plan import Plan
 from headrace.core.run import Run
 from headrace.core.times import iso
 
 
-def outputs(run: Run) -> JsonObject:
-    """`.outputs`: what finished nodes left, with `trigger` as an alias of the trigger that fired (spec 2.4)."""
+def outputs(plan: Plan, run: Run) -> JsonObject:
+    """`.outputs`: what finished nodes left, with `trigger` as an alias of the trigger that fired (spec 2.4).
+
+    In a workflow with a node of that name, the name is that node's, whether it ran or not.
+    """
     known: JsonObject = dict(run.outputs)
-    if "trigger" not in known and run.trigger in known:
+    if "trigger" not in plan.nodes and run.trigger in known:
         known["trigger"] = known[run.trigger]
     return known
 
@@ -17,8 +21,13 @@ def outputs(run: Run) -> JsonObject:
 def context(plan: Plan, run: Run) -> JsonObject:
     """The root object of conditions and of templates inside a config, but for `.workflowNodeRun`."""
     return {
-        "outputs": outputs(run),
-        "workflow": {"identifier": plan.workflow, "version": plan.version, "title": plan.definition.title},
+        "outputs": outputs(plan, run),
+        "workflow": {
+            "identifier": plan.workflow,
+            "version": plan.version,
+            "versionIdentifier": ids.version_id(plan.workflow, plan.version),
+            "title": plan.definition.title,
+        },
         "workflowRun": {
             "identifier": run.id,
             "createdAt": iso(run.created_at),

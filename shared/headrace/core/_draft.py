@@ -50,7 +50,8 @@ class Draft:
         """The answer of one program on `root`; `also` names foreign programs worth asking in the same breath."""
         if program.native is not None:
             return program.native(root)
-        return self.answers_for(scope, (program.text, *also), root)[program.text]
+        asked = tuple(dict.fromkeys((program.text, *also)))
+        return self.answers_for(scope, asked, root)[program.text]
 
 
 def sentence(program: Program, answer: expression.Failure) -> str:

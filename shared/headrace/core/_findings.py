@@ -25,12 +25,18 @@ class Findings:
     def __init__(self) -> None:
         self._problems: list[Problem] = []
         self._left_out = 0
+        self._errors = False
 
     @property
     def full(self) -> bool:
         return len(self._problems) >= limits.PROBLEMS
 
+    @property
+    def has_errors(self) -> bool:
+        return self._errors
+
     def add(self, problem: Problem) -> None:
+        self._errors = self._errors or problem.severity == "error"
         if not self.full:
             self._problems.append(problem)
         elif problem not in self._problems:

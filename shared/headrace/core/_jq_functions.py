@@ -155,7 +155,8 @@ def _add(value: Json) -> Json:
         return list(chain.from_iterable(items))
     if kinds == {"object"}:
         return {key: inner for item in items for key, inner in item.items()}
-    return reduce(add, items, None)
+    total: Json = reduce(add, items, None)
+    return total
 
 
 def _sort(value: Json) -> Json:

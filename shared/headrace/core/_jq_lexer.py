@@ -46,7 +46,7 @@ def scan(text: str) -> list[Token]:
 
 
 def _scan(text: str, position: int, closer: str, depth: int) -> tuple[list[Token], int]:
-    """Scans up to the bracket `closer` that nothing opened, or to the end of the text when there is none."""
+    """Scans to just behind the bracket `closer` that nothing opened, or to the end of the text when there is none."""
     tokens: list[Token] = []
     open_brackets: list[str] = []
     while True:
@@ -62,9 +62,9 @@ def _scan(text: str, position: int, closer: str, depth: int) -> tuple[list[Token
         if token.kind == "mark" and isinstance(token.value, str):
             if token.value in _OPENERS:
                 open_brackets.append(_OPENERS[token.value])
+            elif token.value == closer and not open_brackets:
+                break
             elif token.value in ")]}" and (not open_brackets or open_brackets.pop() != token.value):
-                if closer == token.value and not open_brackets:
-                    break
                 raise OutsideSubset
         tokens.append(token)
     tokens.append(Token("end", None))
@@ -119,7 +119,6 @@ def _scan_string(text: str, position: int, depth: int) -> tuple[Token, int]:
             plain.clear()
             tokens, position = _scan(text, position + 2, ")", depth + 1)
             parts.append(tokens)
-            position += 1
         else:
             escaped, position = _read_escape(text, position + 1)
             plain.append(escaped)

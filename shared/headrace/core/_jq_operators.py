@@ -60,10 +60,11 @@ def _known_result(operator: str, left: str, right: str) -> str:
 def _compare(node: syntax.Binary, left: Compiled, right: Compiled) -> Compiled:
     compare, first, second = _COMPARE[node.operator], left.run, right.run
 
-    def run(value: Any) -> bool:
+    def compare_both(value: Any) -> bool:
         other = second(value)
         return compare(first(value), other)
 
+    run: Run = compare_both
     work = left.growth + right.growth
     if node.operator in ("==", "!=") and isinstance(node.right, syntax.Constant):
         run, work = match_literal(first, node.right.value, node.operator == "=="), 0

@@ -106,7 +106,7 @@ def complete(
         except TemplateError as problem:
             result, error = "FAILED", f"The variables could not be evaluated. {problem}"
     if result == "FAILED":
-        stored = {**(output or {}), "error": {"message": error or "failed"}}
+        stored = {**(output or {}), "error": {**_reported(output), "message": error or "failed"}}
         output = stored
     continues = result == "SUCCESS" or (result == "FAILED" and _continues(node))
     taken = {} if not continues or draft.run.status != "IN_PROGRESS" else _ways_out(node, fields.get("outlet"))
@@ -157,12 +157,10 @@ def _decide_condition(draft: Draft, node: PlanNode) -> tuple[str, ...]:
     for branch, program in zip(node.branches, programs, strict=True):
         answer = draft.evaluate(f"{name}:branch", program, root, also=foreign)
         if isinstance(answer, Failure):
-            return complete(
-                draft, name, "FAILED", error=f"A branch could not be decided. {sentence(program, answer)}"
-            )
+            return complete(draft, name, "FAILED", error=f"A branch could not be decided. {sentence(program, answer)}")
         if answer is True:
             return complete(
-                draft, name, "SUCCESS", _selected(branch), outlet=branch.identifier, **_labels(draft, node, branch)
+                draft, name, "SUCCESS", _selected(branch), outlet=branch.identifier, **labels(draft, node, branch)
             )
     return complete(draft, name, "SUCCESS", {"selectedOutlet": None})
 
@@ -171,15 +169,15 @@ def _selected(branch: PlanBranch) -> JsonObject:
     return {"selectedOutlet": {"identifier": branch.identifier, "title": branch.title}}
 
 
-def _labels(draft: Draft, node: PlanNode, branch: PlanBranch) -> dict[str, str]:
+def labels(draft: Draft, node: PlanNode, branch: PlanBranch) -> dict[str, str]:
     """The status labels of a chosen branch; a label that cannot be evaluated is left out."""
     root = context(draft.plan, draft.run)
-    labels = {}
+    found = {}
     for field, program in (("label", branch.label), ("run_label", branch.run_label)):
         text = _label(draft, node, program, root) if program else None
         if text:
-            labels[field] = text
-    return labels
+            found[field] = text
+    return found
 
 
 def _label(draft: Draft, node: PlanNode, program: Program, root: Json) -> str | None:
@@ -193,6 +191,12 @@ def _ways_out(node: PlanNode, outlet: object) -> dict[int, bool]:
         return dict.fromkeys(node.outgoing, True)
     chosen = next((branch.edges for branch in node.branches if branch.identifier == outlet), node.fallback)
     return {index: index in chosen for index in node.outgoing}
+
+
+def _reported(output: JsonObject | None) -> JsonObject:
+    """What the receiver itself said about the error, beside its message."""
+    error = (output or {}).get("error")
+    return error if isinstance(error, dict) else {}
 
 
 def _continues(node: PlanNode) -> bool:

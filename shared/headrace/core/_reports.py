@@ -4,12 +4,13 @@ from typing import Any
 
 from headrace.core import ids, retry
 from headrace.core._draft import Draft
-from headrace.core._nodes import advance, complete, end, start_attempt
+from headrace.core._nodes import advance, complete, end, labels, start_attempt
 from headrace.core.commands import Accepted, Failed, FireTimer, Outcome, ReportAttempt, ReportNode, Succeeded
 from headrace.core.decision import Rejection
 from headrace.core.definition import Action
 from headrace.core.events import AttemptFailed, NodeAccepted, NodeReported
 from headrace.core.json import JsonObject
+from headrace.core.plan import PlanBranch, PlanNode
 from headrace.core.run import LogLine, NodeRun, Timer
 
 
@@ -59,9 +60,12 @@ def fire_timer(draft: Draft, command: FireTimer) -> Rejection | None:
         start_attempt(draft, node_run)
         return None
     action = draft.plan.nodes[timer.node].node.config
-    seconds = action.timeout_seconds if isinstance(action, Action) else None
+    assert isinstance(action, Action)
     what = "reported back" if node_run.phase == "waiting" else "answered"
-    failed = Failed("timeout", f"Nobody {what} within {seconds:g} s.", retryable=True)
+    # The call may have been made: where it must not be made twice, nobody may try again.
+    failed = Failed(
+        "timeout", f"Nobody {what} within {action.timeout_seconds:g} s.", retryable=action.delivery != "at_most_once"
+    )
     _settle_failure(draft, node_run, failed, (), by_deadline=True)
     return None
 
@@ -124,7 +128,11 @@ def _complete_from_outside(draft: Draft, node_run: NodeRun, command: ReportNode)
     if command.result == "FAILED":
         ready = complete(draft, node_run.node, "FAILED", output, _reported_error(output), **more)
     else:
-        ready = complete(draft, node_run.node, "SUCCESS", output, outlet=_outlet(output), **more)
+        node = draft.plan.nodes[node_run.node]
+        branch = _chosen(node, output)
+        if branch is not None:
+            more |= {"outlet": branch.identifier, **labels(draft, node, branch)}
+        ready = complete(draft, node_run.node, "SUCCESS", output, **more)
     advance(draft, ready)
 
 
@@ -134,11 +142,11 @@ def _reported_error(output: JsonObject) -> str:
     return message if isinstance(message, str) and message else "The node run was reported as failed."
 
 
-def _outlet(output: JsonObject) -> str | None:
-    """Spec 5.1: human steps name the outlet they chose in their output."""
+def _chosen(node: PlanNode, output: JsonObject) -> PlanBranch | None:
+    """Spec 5.1: human steps name the outlet they chose in their output. Without a known one the path ends."""
     selected = output.get("selectedOutlet")
     identifier = selected.get("identifier") if isinstance(selected, dict) else None
-    return identifier if isinstance(identifier, str) else None
+    return next((branch for branch in node.branches if branch.identifier == identifier), None)
 
 
 def _merged(node_run: NodeRun, output: JsonObject | None) -> JsonObject:

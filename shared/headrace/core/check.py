@@ -4,12 +4,17 @@ Errors keep a definition from being saved; warnings do not. `headrace.core.flow_
 """
 
 from collections import Counter
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from headrace.core import _check_nodes, _check_texts
 from headrace.core._findings import Findings, did_you_mean, quoted
 from headrace.core.definition import Branch, Condition, Definition, Edge, Input, Node
+from headrace.core.dialects import Parsed, parse
 from headrace.core.errors import Problem
+from headrace.core.flow_check import check_flow
+from headrace.core.json import Json
 
 
 def check(definition: Definition, unreadable: frozenset[str] = frozenset()) -> tuple[Problem, ...]:
@@ -110,14 +115,16 @@ def _check_repeats(definition: Definition, findings: Findings) -> None:
 
 def _check_cycle(definition: Definition, findings: Findings) -> None:
     sorter: TopologicalSorter[str] = TopologicalSorter()
+    triggers = {node.identifier for node in definition.triggers}
     for edge in definition.edges:
-        if edge.source != edge.target and edge.source in definition.nodes:
+        if edge.source != edge.target and edge.target not in triggers:
             sorter.add(edge.target, edge.source)
     try:
         sorter.prepare()
     except CycleError as error:
         cycle: list[str] = error.args[1]
-        last = next(edge for edge in definition.edges if (edge.source, edge.target) == (cycle[-2], cycle[-1]))
+        steps = set(pairwise(cycle))
+        last = [edge for edge in definition.edges if (edge.source, edge.target) in steps][-1]
         message = "These nodes lead back to each other: " + " → ".join(cycle) + ". A run would never end."
         findings.error(last.pointer, "cycle", message, "Remove one of the connections between them.")
 
@@ -157,3 +164,20 @@ def _check_branches(node: Node, definition: Definition, findings: Findings) -> N
         elif branch.identifier not in followed:
             message = f"No connection follows the branch {quoted(branch.identifier)}; the path ends there."
             findings.warning(branch.pointer, "branch-without-connection", message, "Connect it, if it should go on.")
+
+
+def examine(document: Json) -> Parsed:
+    """Read a document and judge it in every way: its form, its graph, its nodes, and what its expressions read.
+
+    All problems are reported together. `definition` is None when there is an error. Never raises.
+    """
+    parsed = parse(document)
+    if parsed.draft is None:
+        return parsed
+    findings = Findings()
+    findings.extend(parsed.problems)
+    findings.extend(check(parsed.draft, parsed.unreadable))
+    if not findings.has_errors:
+        findings.extend(check_flow(parsed.draft))
+    definition = None if findings.has_errors else parsed.definition
+    return replace(parsed, definition=definition, problems=findings.result())

@@ -53,7 +53,7 @@ def _refuse(run: Run | None, command: Command) -> Rejection | None:
     """What can be refused without looking closer."""
     if isinstance(command, StartRun):
         return Rejection("duplicate", f"run {command.run_id} exists already") if run is not None else None
-    if run is None:
+    if run is None or run.id != command.run_id:
         return Rejection("unknown-run", f"there is no run {command.run_id}")
     if run.is_over:
         return Rejection("run-over", f"run {run.id} is over with {run.result}")

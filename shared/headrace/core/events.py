@@ -240,7 +240,7 @@ def _node_completed(run: Run, event: NodeCompleted) -> Run:
 
 def _node_reported(run: Run, event: NodeReported) -> Run:
     node = run.nodes[event.node]
-    reports = (*node.reports, event.report_id)[-MAX_REPORTS:]
+    reports = (*node.reports, event.report_id)[-MAX_REPORTS:] if event.report_id else node.reports
     merged = node.output if event.output is None else {**(node.output or {}), **event.output}
     return _node_changed(
         run, event, output=merged, reports=reports, external_run_id=event.external_run_id or node.external_run_id,

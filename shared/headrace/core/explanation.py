@@ -1,5 +1,6 @@
 """Why would, or would not, a trigger fire for an event? The same judgement as `matching`, spelled out with values."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,21 +62,18 @@ def _shown(answer: Answer) -> str:
         return f"failed: {answer.message}"
     if answer is expression.EMPTY:
         return "no value"
-    if answer is None or isinstance(answer, bool):
-        return {None: "null", True: "true", False: "false"}[answer]
-    return str(answer)[:_MAX_SHOWN]
+    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    return text[:_MAX_SHOWN]
 
 
 def _dotted(path: Path) -> str:
     """The path as one would write it in JQ."""
     text = ""
     for key in path:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        elif key.isidentifier():
+        if isinstance(key, str) and key.isidentifier() and key.isascii():
             text += f".{key}"
         else:
-            text += f'["{key}"]' if text else f'.["{key}"]'
+            text += f"{'' if text else '.'}[{json.dumps(key, ensure_ascii=False)}]"
     return text
 
 

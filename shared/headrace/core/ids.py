@@ -3,6 +3,7 @@
 Run and node run ids have the shapes of spec 7.1. An id is a BLAKE2b hash in base 62: 16 characters, about 95 bits.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -29,6 +30,12 @@ def run_id(workflow: str, trigger: str, cause: str) -> str:
 def node_run_id(run: str, node: str) -> str:
     """The node run of a node in a run. A node runs at most once per run, retries are attempts of the same node run."""
     return "wfnr_" + derive("node", run, node)
+
+
+@lru_cache(maxsize=1024)
+def version_id(workflow: str, version: int) -> str:
+    """The `versionIdentifier` of a version of a workflow (spec 1.5)."""
+    return "wfv_" + derive("version", workflow, str(version))
 
 
 def attempt_id(node_run: str, attempt: int) -> str:

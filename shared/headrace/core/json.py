@@ -6,6 +6,6 @@ Values are plain Python objects and are never mutated once they are part of a ru
 from collections.abc import Mapping
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 ReadOnlyObject: TypeAlias = Mapping[str, Json]

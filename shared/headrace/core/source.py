@@ -35,7 +35,7 @@ class _Open:
     """A container whose end has not been seen yet."""
 
     value: _Value
-    pointer: str
+    name: str
     is_object: bool
     key: str | None = None
     key_start: int = 0
@@ -49,7 +49,7 @@ class Positions:
     def __init__(self, text: str, root: _Value | None, duplicates: tuple[Problem, ...]) -> None:
         self._text = text
         self._root = root
-        self._line_starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+        self._line_starts = _line_starts(text)
         self.duplicates = duplicates
         """A problem `duplicate-key` for every key that its object already had."""
 
@@ -65,21 +65,17 @@ class Positions:
             value = value.children.get(part.replace("~1", "/").replace("~0", "~"))
             found = value or found
         if found is None:
-            return self.line_and_column(0)
+            return 1, 1
+        offset = found.key_start if key and value is not None else found.start
         if value is not None and index is not None:
-            return self.line_and_column(self._inside(found.start, index))
-        return self.line_and_column(found.key_start if key and value is not None else found.start)
+            offset = self._inside(found.start, index)
+        return _place_of(offset, self._line_starts)
 
     def locate_problem(self, problem: Problem) -> tuple[int, int]:
         """Where to point a reader: the very character, the key of a field that should not be there, or the value."""
         if isinstance(problem, TextProblem):
             return self.locate(problem.pointer, problem.index)
         return self.locate(problem.pointer, key=problem.code in ("unknown-field", "duplicate-key"))
-
-    def line_and_column(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character of the text."""
-        line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
 
     def _inside(self, start: int, index: int) -> int:
         """Offset of the character `index` of the string that starts at `start`, escapes counted as what they mean."""
@@ -92,6 +88,20 @@ class Positions:
                 break
             at = match.end()
         return at
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of a character of the text."""
+    return _place_of(offset, _line_starts(text))
+
+
+def _line_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in _LINE_END.finditer(text))]
+
+
+def _place_of(offset: int, line_starts: list[int]) -> tuple[int, int]:
+    line = bisect_right(line_starts, offset)
+    return line, offset - line_starts[line - 1] + 1
 
 
 def positions(text: str) -> Positions:
@@ -120,8 +130,8 @@ class _Scan:
             return
         mark = token
         if mark in "{[":
-            pointer, value = self._place(start)
-            self._open.append(_Open(value, pointer, mark == "{"))
+            name, value = self._place(start)
+            self._open.append(_Open(value, name, mark == "{"))
         elif mark in "}]":
             if self._open:
                 self._open.pop()
@@ -132,7 +142,7 @@ class _Scan:
             top.count += 1
 
     def _place(self, start: int) -> tuple[str, _Value]:
-        """Enter a value into the container that is open; returns its pointer and itself."""
+        """Enter a value into the container that is open; returns its name there and itself."""
         if not self._open:
             value = _Value(start, start)
             self.root = self.root or value
@@ -141,14 +151,14 @@ class _Scan:
         name = top.key if top.is_object else str(top.count)
         value = _Value(start, top.key_start if top.is_object else start)
         if name is None:
-            return top.pointer, value
-        pointer = top.pointer + errors.pointer(name)
+            return "", value
         if top.is_object and name in top.value.children:
+            pointer = errors.pointer(*(level.name for level in self._open[1:]), name)
             message = f"The key {quoted(name)} stands in this object more than once; only the last one would count."
             self.duplicates.append(Problem(pointer, "duplicate-key", message, "Keep one of them."))
         top.value.children[name] = value
         top.key, top.after_colon = None, False
-        return pointer, value
+        return name, value
 
 
 def decode(token: str) -> str:

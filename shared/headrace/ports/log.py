@@ -1,51 +1,11 @@
 """The log: topics of ordered, partitioned, replayable records, read by groups (Kafka's model)."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-Headers = tuple[tuple[str, bytes], ...]
+from headrace.contracts.record import Headers, Message, Record, TopicPartition
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish. Records of one key stay in order. `value` None is a tombstone."""
-
-    topic: str
-    key: str
-    value: bytes | None
-    headers: Headers = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TopicPartition:
-    topic: str
-    partition: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A message as a consumer got it. `timestamp` is milliseconds since the epoch; `epoch` numbers the assignment."""
-
-    source: TopicPartition
-    offset: int
-    key: str
-    value: bytes | None
-    headers: Headers
-    timestamp: int
-    epoch: int = 0
-
-    @property
-    def topic(self) -> str:
-        return self.source.topic
-
-    def header(self, name: str) -> bytes | None:
-        """The first header of that name, or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
-
+__all__ = ["Consumer", "Headers", "Log", "Message", "Record", "RevokeListener", "Tail", "TopicPartition"]
 
 RevokeListener = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 """Called before partitions go to another member; must be short and must not raise."""
@@ -76,6 +36,16 @@ class Consumer(Protocol):
         ...
 
 
+class Tail(Protocol):
+    """A reader of what is published from now on, outside any group."""
+
+    async def fetch(self, wait_seconds: float, max_records: int = 1_000) -> list[Record]:
+        """New records, or nothing after `wait_seconds`. Raises UnavailableError."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Log(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None:
         """Append all messages durably, in order per key.
@@ -86,6 +56,10 @@ class Log(Protocol):
 
     async def subscribe(self, group: str, topics: Sequence[str], on_revoke: RevokeListener | None = None) -> Consumer:
         """Join a group. A group without stored offsets begins at the oldest record."""
+        ...
+
+    async def tail(self, topics: Sequence[str]) -> Tail:
+        """Follow topics from their end, for live feeds. A tail may miss records; nothing may depend on it."""
         ...
 
     async def lag(self, group: str) -> dict[TopicPartition, int]:

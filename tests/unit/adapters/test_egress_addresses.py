@@ -3,9 +3,9 @@
 import socket
 
 import pytest
+
 from headrace.adapters.http.addresses import AddressRules
 from headrace.adapters.http.policy import EgressPolicy, EgressPolicyError, matches_host
-
 from tests.unit.adapters.egress_servers import (
     FakeResolver,
     answering,
@@ -102,8 +102,8 @@ def test_a_public_address_is_allowed_by_default(address: str) -> None:
         (
             NAME,
             "169.254.169.254",
-            f"{NAME} resolves to 169.254.169.254, which is a link-local address, where clouds keep their metadata: calls "
-            "never go there unless HEADRACE_EGRESS__ALLOWED_NETWORKS names 169.254.169.254 or its network",
+            f"{NAME} resolves to 169.254.169.254, which is a link-local address, where clouds keep their metadata: "
+            "calls never go there unless HEADRACE_EGRESS__ALLOWED_NETWORKS names 169.254.169.254 or its network",
         ),
     ],
 )

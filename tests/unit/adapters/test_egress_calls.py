@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
+
+from headrace.adapters.http.caller import HttpCaller
+from headrace.adapters.http.deadline import Deadline
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.adapters.http.resolver import ResolveError, SystemResolver
-
+from headrace.ports.caller import Caller
 from tests.unit.adapters.egress_servers import (
     LOOPBACK,
     FakeResolver,
@@ -30,6 +33,10 @@ from tests.unit.adapters.egress_servers import (
 )
 
 NAME = "receiver.example.test"
+
+
+ADAPTER: type[Caller] = HttpCaller
+"""For the type checker: the adapter keeps the port's promise."""
 
 
 @pytest.mark.parametrize("status", [200, 201, 301, 302, 307, 400, 401, 404, 409, 410, 429, 500, 503, 599])
@@ -100,7 +107,7 @@ async def test_a_body_in_an_encoding_we_did_not_ask_for_is_left_as_it_is() -> No
     assert (answered.body, answered.headers["content-encoding"]) == (b"\x0b\x02", "br")
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"x" * 1000)[:-12]])
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"x" * 1000)[:-12]], ids=["nonsense", "cut"])
 async def test_a_body_that_is_not_what_its_encoding_says_is_a_protocol_failure(body: bytes) -> None:
     async with receiving(answering(response(200, body, {"Content-Encoding": "gzip"}))) as receiver, calling() as caller:
         failure = await fail(caller, request(receiver.url()))
@@ -218,7 +225,8 @@ class SilentResolver(FakeResolver):
 
     async def resolve(self, host: str) -> tuple[str, ...]:
         self.asked.append(host)
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        return await never
 
 
 @pytest.mark.parametrize(("connect_timeout_seconds", "timeout_seconds"), [(0.05, 10.0), (10.0, 0.05)])
@@ -414,3 +422,37 @@ async def test_the_system_resolver_does_not_keep_a_failure(monkeypatch: pytest.M
     await resolver.close()
     with pytest.raises(ResolveError, match="closed"):
         await resolver.resolve("another.example.test")
+
+
+async def test_a_deadline_leaves_no_cancellation_behind() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    with pytest.raises(TimeoutError), Deadline(0.01):
+        await asyncio.get_running_loop().create_future()
+
+    assert task.cancelling() == 0
+    with Deadline(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_cancellation_from_outside_goes_before_a_deadline_that_passes_with_it() -> None:
+    async def wait() -> None:
+        with Deadline(0):
+            # Both happen before this is resumed.
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(wait())
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    assert task.cancelling() == 1
+
+
+async def test_a_deadline_inside_another_does_not_take_its_cancellation() -> None:
+    async def wait() -> None:
+        with Deadline(10):
+            await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wait(), 0.01)

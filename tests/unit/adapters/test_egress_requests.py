@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import pytest
-from headrace.adapters.http.policy import EgressPolicy
 
+from headrace.adapters.http.policy import EgressPolicy
 from tests.unit.adapters.egress_servers import (
     LOOPBACK,
     FakeResolver,
@@ -117,6 +117,7 @@ async def test_a_path_is_sent_encoded_and_without_its_fragment(path: str, sent: 
         ({"X A": "b"}, "not a header name"),
         ({"X-A:": "b"}, "not a header name"),
         ({"": "b"}, "not a header name"),
+        ({"X" * 257: "b"}, "not a header name"),
         ({"X-\u00dc": "b"}, "not a header name"),
         ({"host": "evil"}, "remove it"),
         ({"Connection": "close, X-Api-Key"}, "remove it"),

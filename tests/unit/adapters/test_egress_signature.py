@@ -5,9 +5,9 @@ import hashlib
 import hmac
 
 import pytest
+
 from headrace.adapters.http.signature import sign, verify
 from headrace.ports.caller import SigningSecrets, SigningSecretsError
-
 from tests.unit.adapters.egress_servers import NOW, answering, calling, receiving, request, respond, response
 
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -40,6 +40,17 @@ def test_both_schemes_sign_the_exact_bytes(secret: str, standard_key: bytes, bod
     assert headers["webhook-signature"] == expected(standard_key, b"wfnr_1.1700000000." + body)
     assert headers["X-Port-Signature"] == expected(secret.encode(), b"1700000000." + body)
     assert headers["X-Port-Timestamp"] == "1700000000"
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 63, 64, 65, 200])
+def test_keys_of_any_length_sign_as_hmac_does(length: int) -> None:
+    key = bytes(range(length))
+    secret = "whsec_" + base64.b64encode(key).decode()
+
+    headers = sign("wfnr_1", 1_700_000_000, BODY, SigningSecrets((secret,)))
+
+    assert headers["webhook-signature"] == expected(key, b"wfnr_1.1700000000." + BODY)
+    assert headers["X-Port-Signature"] == expected(secret.encode(), b"1700000000." + BODY)
 
 
 def test_while_a_secret_is_replaced_both_sign_and_ports_header_carries_the_newest() -> None:

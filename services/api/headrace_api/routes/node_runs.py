@@ -37,13 +37,12 @@ _REPORT_ERRORS = (
 async def find_node_runs(request: Request) -> Response:
     """The node runs that carry an external run id and that the caller may view."""
     context, principal, query = context_of(request), principal_of(request), query_of(request)
+    wanted, with_config = query["external_run_id"], "nodeConfig" in query["include"]
     found: list[Json] = []
-    for run in await context.ports.runs.find_external(query["external_run_id"]):
-        if not await views_run(context, principal, run):
-            continue
-        for node in run.nodes.values():
-            if node.external_run_id == query["external_run_id"]:
-                found.append(await _found(context, run, node, "nodeConfig" in query["include"]))
+    for run in await context.ports.runs.find_external(wanted):
+        if await views_run(context, principal, run):
+            nodes = [node for node in run.nodes.values() if node.external_run_id == wanted]
+            found += [await _found(context, run, node, with_config) for node in nodes]
     return answer({"nodeRuns": found})
 
 
@@ -129,7 +128,7 @@ async def _take_report(request: Request, run: Run, node: NodeRun) -> Response:
 
 async def _found(context: Context, run: Run, node: NodeRun, with_config: bool) -> dict[str, Json]:
     graph = await context.definitions.graph_of(run)
-    shown = {**presenters.node_run(node, run, graph), "workflowRun": {"identifier": run.id}}
+    shown: dict[str, Json] = {**presenters.node_run(node, run, graph), "workflowRun": {"identifier": run.id}}
     if with_config:
         version = await context.ports.definitions.version(run.workflow, run.version)
         nodes = version.document.get("nodes") if version is not None else None

@@ -6,11 +6,9 @@ from fastapi.responses import StreamingResponse
 from headrace.contracts import codec
 from headrace.core.commands import CancelRun
 from headrace.core.definition import Definition
-from headrace.core.json import Json
-from headrace.core.run import Run
 from headrace.ports.stores import RunQuery
 from headrace_api import permissions, presenters, starting, stream
-from headrace_api.access import sees_workflow, views_run, visible_run
+from headrace_api.access import visible_run
 from headrace_api.bodies import CancelRequest, StartRequest
 from headrace_api.context import context_of, principal_of, query_of
 from headrace_api.operations import operation

@@ -1,5 +1,7 @@
 """Workflows and their versions (spec 1.5, 10 rows 1-5, 10, 16)."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 
 from headrace.core.definition import SelfServeTrigger
@@ -94,7 +96,9 @@ async def list_self_service_triggers(request: Request) -> Response:
     return answer({"triggers": triggers})
 
 
-@router.get("/{identifier}", **operation("Get a workflow", "WorkflowAnswer", answers_with=("ETag",), errors=("not_found",)))
+@router.get(
+    "/{identifier}", **operation("Get a workflow", "WorkflowAnswer", answers_with=("ETag",), errors=("not_found",))
+)
 async def get_workflow(request: Request, identifier: str) -> Response:
     """The newest version. Its ETag can be sent back as If-Match with a change."""
     version = await visible_workflow(request, identifier)
@@ -193,6 +197,7 @@ async def _change(request: Request, identifier: str, merging: bool) -> Response:
     principal = require_editor(request)
     context = context_of(request)
     body = await read_body(request, context.settings.body_limit_bytes, unique_keys=True)
+    body = replace(body, is_part=merging)
     for _ in range(_TRIES):
         current = await visible_workflow(request, identifier)
         matched = _check_match(request, current)
@@ -241,7 +246,7 @@ def _check_match(request: Request, current: WorkflowVersion) -> bool:
         return False
     tags = [tag.strip() for tag in wanted.split(",")]
     if "*" not in tags and presenters.etag(current) not in tags:
-        message = f'The workflow is at version {current.version}, ETag {presenters.etag(current)}; If-Match is {wanted}.'
+        message = f"The workflow is at version {current.version}, so its ETag is not {wanted}."
         raise ApiError("version_mismatch", message)
     return "*" not in tags
 

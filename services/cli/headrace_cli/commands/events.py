@@ -48,11 +48,33 @@ def send(
     raise typer.Exit(code)
 
 
+@app.command("try")
+def try_events(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="As for `send`.")],
+) -> None:
+    """Say what entity changes would start, without publishing them."""
+    from headrace_cli import events_file, explanation
+
+    session = Session.of(context)
+    events = events_file.read(file)
+    with session.client() as client:
+        answers = [client.try_event(event) for event in events]
+    if session.json:
+        session.print_json(answers)
+        return
+    for event, verdicts in zip(events, answers, strict=True):
+        _print(session, explanation.read({"event": event, "verdicts": verdicts}))
+
+
 def explain(
     context: typer.Context,
     event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="As `headrace events send` prints it.")],
 ) -> None:
-    """Say why an event did, or did not, start runs: every workflow considered, and the clause that said no."""
+    """Say why an event did, or did not, start runs.
+
+    Lists every workflow that was considered, and the clause that said no with the values that it saw.
+    """
     from headrace_cli import explanation
 
     session = Session.of(context)
@@ -61,12 +83,17 @@ def explain(
     if session.json:
         session.print_json(answer)
         return
-    found = explanation.read(answer)
-    session.out.print(explanation.head(found), soft_wrap=True)
-    if found.verdicts:
-        session.out.print(explanation.table(found))
+    _print(session, explanation.read(answer))
+
+
+def _print(session: Session, explained: "Explanation") -> None:
+    from headrace_cli import explanation
+
+    session.out.print(explanation.head(explained), soft_wrap=True)
+    if explained.verdicts:
+        session.out.print(explanation.table(explained))
     else:
-        session.out.print(explanation.nobody(found), soft_wrap=True)
+        session.out.print(explanation.NOBODY)
 
 
 def _outcome(explanation: "Explanation | None") -> str:

@@ -1,6 +1,7 @@
 """`headrace run`, `runs`, `show`, `logs`, `cancel`: starting, watching and stopping runs."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,18 @@ if TYPE_CHECKING:
     from headrace_cli.client import Client
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's identifier, wfr_...")]
+
+
+class StatusFilter(Enum):
+    IN_PROGRESS = "IN_PROGRESS"
+    CANCELLING = "CANCELLING"
+    COMPLETED = "COMPLETED"
+
+
+class ResultFilter(Enum):
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 def register(app: typer.Typer) -> None:
@@ -55,19 +68,20 @@ def run(
 def runs(
     context: typer.Context,
     workflow: Annotated[list[str] | None, typer.Option(metavar="WORKFLOW", help="Only of these workflows.")] = None,
-    status: Annotated[
-        list[Literal["IN_PROGRESS", "CANCELLING", "COMPLETED"]] | None, typer.Option(help="Only in these states.")
-    ] = None,
-    result: Annotated[
-        list[Literal["SUCCESS", "FAILED", "CANCELLED"]] | None, typer.Option(help="Only with these results.")
-    ] = None,
+    status: Annotated[list[StatusFilter] | None, typer.Option(help="Only in these states.")] = None,
+    result: Annotated[list[ResultFilter] | None, typer.Option(help="Only with these results.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
 ) -> None:
     """List runs, the newest first."""
     from headrace_cli import tables
 
     session = Session.of(context)
-    query = {"workflowIdentifiers": workflow or [], "statuses": status or [], "results": result or [], "limit": limit}
+    query = {
+        "workflowIdentifiers": workflow or [],
+        "statuses": [each.value for each in status or []],
+        "results": [each.value for each in result or []],
+        "limit": limit,
+    }
     with session.client() as client:
         found = client.runs(query)
     if session.json:
@@ -85,7 +99,10 @@ def show(
         bool, typer.Option("--follow", "-f", help="Watch it to its end; the exit code is its result.")
     ] = False,
 ) -> None:
-    """Show a run: states, times, attempts, branches taken, outputs and logs."""
+    """Show a run, or follow it to its end.
+
+    Shows states, times, attempts, waits, branches taken, outputs and logs.
+    """
     from headrace_cli import snapshot, timeline
 
     session = Session.of(context)
@@ -106,7 +123,7 @@ def logs(
     identifier: Annotated[str, typer.Argument(metavar="RUN|NODE_RUN", help="wfr_... or wfnr_...")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
 ) -> None:
-    """Print the log lines of a run, or of one node run."""
+    """Print the log of a run or a node run."""
     from headrace_cli import log_following, snapshot, tables
     from headrace_cli.errors import UsageError
 
@@ -132,7 +149,10 @@ def cancel(
     run: RunArgument,
     force: Annotated[bool, typer.Option("--force", help="Do not wait for node runs at work.")] = False,
 ) -> None:
-    """Cancel a run: node runs at work finish first, unless forced."""
+    """Cancel a run.
+
+    Node runs at work finish first, unless --force is given.
+    """
     session = Session.of(context)
     with session.client() as client:
         answer = client.cancel_run(run, force)

@@ -37,7 +37,8 @@ class EmbeddedClaimStore:
     request that can still be redelivered was published, because a claim is never older than its request.
     `redeliverable_since` tells that instant, or None when there is no such request: give it
     `lambda: log.redeliverable_since(<node requests>)`. Without it, time alone decides: the retention must then be
-    longer than any request can stay uncommitted, and `max_claims` is not enforced.
+    longer than any request can stay uncommitted, and `max_claims` is not enforced. Time in which the process did not
+    run does not count.
     """
 
     def __init__(
@@ -125,11 +126,12 @@ class EmbeddedClaimStore:
     def _load(self, journal: Journal) -> None:
         columns = "n, saved_at, id, owner, fence, until, state, result"
         for n, saved_at, *claim in journal.read(f"SELECT {columns} FROM claims ORDER BY saved_at, n"):  # noqa: S608
-            kept = _Kept(n, Claim(*claim), saved_at)
+            self._last_save = max(self._clock.now(), saved_at)
+            # as if saved just now: the time in which nothing ran does not count, because nothing was redelivered in it
+            kept = _Kept(n, Claim(*claim), self._last_save)
             self._kept[kept.claim.id] = kept
-            self._saves.append((saved_at, kept.claim.id))
+            self._saves.append((kept.saved_at, kept.claim.id))
             self._last_n = max(self._last_n, n)
-            self._last_save = saved_at
 
 
 def _row(kept: _Kept) -> Row:

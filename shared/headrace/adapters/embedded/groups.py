@@ -103,7 +103,11 @@ class Group:
 
     async def _ask_and_deal(self, holders: Sequence["EmbeddedConsumer"]) -> None:
         try:
-            await asyncio.gather(*(member.revoke() for member in holders))
+            answers = await asyncio.gather(*(member.revoke() for member in holders), return_exceptions=True)
+            for error in answers:
+                if error is not None:  # also a CancelledError, from something that the listener awaited
+                    context = {"message": "a revoke listener raised; it must not", "exception": error}
+                    asyncio.get_running_loop().call_exception_handler(context)
             self._deal()
         finally:
             self._rebalance = None
@@ -185,13 +189,8 @@ class EmbeddedConsumer(Reader):
         return self._on_revoke is not None and bool(self._held)
 
     async def revoke(self) -> None:
-        """Await the listener. One that raises is reported to the loop and does not keep the others waiting."""
         assert self._on_revoke is not None
-        try:
-            await self._on_revoke(self.assignment)
-        except Exception as error:
-            context = {"message": "a revoke listener raised; it must not", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+        await self._on_revoke(self.assignment)
 
     def deal(self, positions: dict[Partition, int], epoch: int) -> None:
         self._held = {partition.source: partition for partition in positions}

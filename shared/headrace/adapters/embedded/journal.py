@@ -27,6 +27,9 @@ would be. The exception is the checkpoint, every 16 MiB of WAL, a few millisecon
 
 *One owner.* Two processes on one file would each believe in their own memory. A lock file beside the file (`.lock`, a
 POSIX record lock, released by the kernel however the process ends) keeps a second one out and says who the first is.
+SQLite's own lock, held as long as the file is open, keeps other programs out: copy the file after an orderly end only.
+
+*Size.* Deleted rows leave free pages which later rows fill: the file grows to what retention allows and stays there.
 """
 
 import contextlib
@@ -34,7 +37,7 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,7 +74,7 @@ CREATE TABLE ledger (
 """
 
 Row = tuple[Any, ...]
-Change = tuple[str, Iterable[Row]]
+Change = tuple[str, Collection[Row]]
 """One statement and the rows to run it with."""
 
 
@@ -118,7 +121,8 @@ class Journal:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for statement, rows in changes:
-                connection.executemany(statement, rows)
+                if rows:
+                    connection.executemany(statement, rows)
             connection.execute("COMMIT")
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
@@ -166,10 +170,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     """A connection to the checked file, its schema in place."""
     connection: sqlite3.Connection | None = None
     try:
+        path.touch(mode=0o600)  # SQLite would let others read it; its companions take over the mode
         # isolation_level None: transactions are ours alone; without it the module begins some of its own
         connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=1.0)
         # the page size only counts for a new file, and must come before WAL
         connection.execute("PRAGMA page_size=16384")
+        # no other connection: saves the locking of every transaction and the shared-memory file of the WAL
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -181,7 +187,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, sqlite3.DatabaseError | OSError):
             raise _opening_error(path, error) from error
         raise
     return connection
@@ -209,7 +215,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _opening_error(path: Path, error: sqlite3.DatabaseError) -> JournalError:
+def _opening_error(path: Path, error: sqlite3.DatabaseError | OSError) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamagedError(
@@ -233,7 +239,7 @@ class _Lock:
             if (status.st_dev, status.st_ino) in _held:
                 raise JournalLockedError(f"{path} is in use by this very process ({os.getpid()}): close it first")
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise JournalError(
                 f"{path} cannot be opened ({error.strerror}): check that the folder exists and can be written"

@@ -57,10 +57,10 @@ class EmbeddedLog:
         placed = [(self._partition_of(message.topic, message.key), message) for message in messages]
         if self._journal is not None:
             self._write_records(self._journal, placed, at)
-        touched = set()
         for partition, message in placed:
             partition.append(message, at)
-            touched.add(partition)
+        # a dict and not a set: who is woken first must not depend on addresses, or simulations would not repeat
+        touched = dict.fromkeys(partition for partition, _ in placed)
         for partition in touched:
             partition.wake_readers()
         self._trim(touched)

@@ -16,8 +16,8 @@ from typing import Final
 from headrace.core.run import Run
 from headrace.ports.stores import RunQuery, StoredRun
 
-_BUCKETS: Final = ("IN_PROGRESS", "CANCELLING", "SUCCESS", "FAILED", "CANCELLED")
-_COMPLETED: Final = frozenset(("SUCCESS", "FAILED", "CANCELLED"))
+_BUCKETS: Final = ("IN_PROGRESS", "CANCELLING", "SUCCESS", "FAILED", "CANCELLED", "COMPLETED")
+_COMPLETED: Final = frozenset(("SUCCESS", "FAILED", "CANCELLED", "COMPLETED"))
 _MANY_FAMILIES: Final = 200
 """Beyond this, merging costs more than walking through all runs."""
 
@@ -45,8 +45,8 @@ class Entry:
         self.saved_at = 0
         self.stored: StoredRun | None = None
         self.data: bytes | None = None
-        self.node_run_ids: list[str] = []
-        self.external_ids: list[str] = []
+        self.node_run_ids: tuple[str, ...] = ()
+        self.external_ids: tuple[str, ...] = ()
 
 
 class _Order:
@@ -94,7 +94,7 @@ class RunIndex:
 
     def put(self, entry: Entry, run: Run) -> None:
         """The entry holds this run now."""
-        bucket = run.result or run.status if run.status == "COMPLETED" else run.status
+        bucket = (run.result or "COMPLETED") if run.status == "COMPLETED" else run.status
         before = entry.bucket
         if bucket == before:
             return

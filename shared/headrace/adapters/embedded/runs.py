@@ -201,11 +201,11 @@ class EmbeddedRunStore:
         """Remember which run a node run belongs to, and under which name others know it."""
         if self._owners.get(node.id) is not entry:
             self._owners[node.id] = entry
-            entry.node_run_ids.append(node.id)
+            entry.node_run_ids += (node.id,)
         external = node.external_run_id
         if external is not None and external not in entry.external_ids:
             self._by_external.setdefault(external, {})[entry.run_id] = entry
-            entry.external_ids.append(external)
+            entry.external_ids += (external,)
 
     def _settle(self, entry: Entry) -> None:
         """The run is over and its messages are out. It stays an object for a while, then only its bytes stay."""

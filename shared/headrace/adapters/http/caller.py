@@ -1,5 +1,6 @@
 """The caller: the one door through which the engine's calls for workflows leave. docs/egress.md tells its rules."""
 
+import io
 import re
 import ssl
 import time
@@ -149,7 +150,7 @@ class HttpCaller:
         redirects = 0
         while True:
             target = hop.target
-            attempt.aim(target.host, target.port, target.place)
+            attempt.aim(target.host, target.place)
             await self._gates.enter(target.place)
             try:
                 attempt.phase = "connect"
@@ -179,7 +180,7 @@ class HttpCaller:
             hop.method,
             hop.target.url,
             headers=headers,
-            data=hop.body or None,
+            data=_payload(hop.body),
             allow_redirects=False,
             skip_auto_headers=None if hop.body else _NO_CONTENT_TYPE,
         )
@@ -217,3 +218,10 @@ class HttpCaller:
         if url.origin() != hop.target.url.origin():
             headers, signing = keep_harmless(headers), None
         return _Hop(method, target, headers, body, signing)
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    if not body:
+        return None
+    # aiohttp warns of larger bytes, since it writes them in one go; of a file it writes a piece at a time.
+    return body if len(body) <= 1 << 20 else io.BytesIO(body)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class _Gate:
@@ -33,7 +34,8 @@ class Gates:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                gate.queue.remove(place)
+                with suppress(ValueError):  # leave() may have dropped it already
+                    gate.queue.remove(place)
             else:  # handed over in the very moment of the cancellation
                 self.leave(key)
             raise

@@ -9,6 +9,7 @@ from headrace.adapters.http import signature
 from headrace.adapters.http.targets import Complaint
 
 _MOST_BYTES = 32 * 1024
+_LONGEST_NAME = 256
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_IN_VALUE = re.compile(r"[^\t\x20-\x7e]")
 # They describe the connection or frame the message: set by a workflow, they would let one request be read as two.
@@ -28,7 +29,7 @@ _OF_THE_BODY = frozenset({"content-type", "content-language", "content-encoding"
 _Standing = Literal["free", "ours", "forbidden", "malformed"]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _stand(name: str) -> _Standing:
     if not _NAME.fullmatch(name):
         return "malformed"
@@ -43,9 +44,11 @@ def admit(headers: Mapping[str, str]) -> dict[str, str] | Complaint:
     admitted: dict[str, str] = {}
     size = 0
     for name, value in headers.items():
-        standing = _stand(name)
+        standing = _stand(name) if len(name) <= _LONGEST_NAME else "malformed"
         if standing == "malformed":
-            return Complaint("invalid", f"{name[:80]!r} is not a header name: letters, digits and - only")
+            return Complaint(
+                "invalid", f"{name[:80]!r} is not a header name: at most {_LONGEST_NAME} letters, digits and -"
+            )
         if standing == "forbidden":
             return Complaint(
                 "invalid", f"the header {name} belongs to the connection, a workflow cannot set it: remove it"

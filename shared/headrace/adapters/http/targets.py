@@ -40,11 +40,15 @@ class Target:
     """The host is an IP address: no name will be looked up."""
 
 
-@lru_cache(maxsize=1024)
 def parse_target(text: str) -> Target | Complaint:
     """The target of a URL, or what is wrong with it."""
-    if len(text) > _LONGEST_URL:
+    if len(text) > _LONGEST_URL:  # before the cache, which would keep it
         return Complaint("too-large", f"the URL has {len(text)} characters; at most {_LONGEST_URL} are sent")
+    return _parse(text)
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Target | Complaint:
     if _CONTROL.search(text):
         return Complaint("invalid", "the URL contains a line break or another control character: percent-encode it")
     start = _START.match(text)
@@ -69,7 +73,7 @@ def parse_target(text: str) -> Target | Complaint:
     return Target(url, host, port, place, verdict)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _judge_host(host: str) -> bool | Complaint:
     """Whether a host, as yarl made it ASCII, is an IP address; or what is wrong with it."""
     if ":" in host:

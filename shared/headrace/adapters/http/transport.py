@@ -40,7 +40,6 @@ class Attempt:
     """How far a call has come: where it is, and whether a byte of it may have left."""
 
     host: str = ""
-    port: int = 0
     place: str = ""
     phase: Phase = "queue"
     sent: bool = False
@@ -48,9 +47,9 @@ class Attempt:
     hop_sent: bool = False
     refusal: str = ""
 
-    def aim(self, host: str, port: int, place: str) -> None:
+    def aim(self, host: str, place: str) -> None:
         """Begin the next hop."""
-        self.host, self.port, self.place = host, port, place
+        self.host, self.place = host, place
         self.phase = "queue"
         self.hop_sent = False
 

@@ -1,0 +1,1 @@
+"""JQ that is not in the total subset, run by killable processes."""

@@ -1,6 +1,7 @@
 """One evaluator process: started, asked, killed."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -36,6 +37,7 @@ class Child:
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
+        self._handle = _open_handle(process.pid)
         self._overdue = False
         self.evaluations = 0
 
@@ -43,36 +45,17 @@ class Child:
     async def start(cls, limits: Limits) -> "Child":
         """A worker that has given up its rights and is ready. Raises EvaluatorUnavailableError."""
         directory = tempfile.mkdtemp(prefix="headrace-jq-")
-        settings = {
-            "jq": _find_jq(),
-            "memory_bytes": limits.memory_bytes,
-            "output_bytes": limits.output_bytes,
-            "parent": os.getpid(),
-        }
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-B", str(_WORKER), json.dumps(settings)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env={},
-                cwd=directory,
-                start_new_session=True,  # a Ctrl-C at the terminal is for the service
-            )
-        except OSError as error:
-            os.rmdir(directory)
-            raise EvaluatorUnavailableError(f"cannot start an evaluator process: {error}") from error
-        child = cls(process)
-        try:
-            await child.receive(limits.start_seconds)
-        except ChildDiedError as died:
-            await child.end()
-            raise EvaluatorUnavailableError(f"an evaluator process ended before it was ready ({died.reason})") from died
-        except BaseException:
-            await asyncio.shield(asyncio.ensure_future(child.end()))
-            raise
+            child = cls(await _spawn(limits, directory))
+            try:
+                await child.receive(limits.start_seconds)
+            except BaseException:
+                await asyncio.shield(child.end())
+                raise
+        except (OSError, ChildDiedError) as error:
+            raise EvaluatorUnavailableError(f"cannot start an evaluator process: {error!r}") from error
         finally:
-            if os.path.isdir(directory):
+            with contextlib.suppress(FileNotFoundError):  # the worker removes it once it is inside
                 os.rmdir(directory)
         return child
 
@@ -103,22 +86,24 @@ class Child:
 
     def kill(self) -> None:
         """Ends the process at once; `end` still has to follow."""
-        if self._process.returncode is None:
-            try:
+        if self._process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self._handle is None:
                 self._process.kill()
-            except ProcessLookupError:
-                return
+            else:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     async def end(self) -> None:
         """Kills the process if it still runs, and leaves no zombie and no open pipe."""
         self.kill()
         self._stdin.close()
         await self._process.wait()
-        # pipes close in a later turn of the event loop than the process ends
-        try:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+        with contextlib.suppress(OSError):  # what was not written no longer matters
             await self._stdin.wait_closed()
-        except (ConnectionError, OSError):
-            return
 
     def _kill_overdue(self) -> None:
         self._overdue = True
@@ -130,6 +115,35 @@ class Child:
         if self._overdue or code == -signal.SIGXCPU:
             return "time"
         return "memory" if code == -signal.SIGABRT else "crash"  # libjq aborts when memory runs out
+
+
+async def _spawn(limits: Limits, directory: str) -> asyncio.subprocess.Process:
+    settings = {
+        "jq": _find_jq(),
+        "memory_bytes": limits.memory_bytes,
+        "output_bytes": limits.output_bytes,
+        "parent": os.getpid(),
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-B", str(_WORKER), json.dumps(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+        cwd=directory,
+        start_new_session=True,  # a Ctrl-C at the terminal is for the service
+    )
+
+
+def _open_handle(pid: int) -> int | None:
+    """A handle to signal the process by: unlike its id it cannot come to mean another process, and unlike
+    `Process.kill` it does not reap the process behind the event loop's back."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 @cache

@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 _CPU_SECONDS = 5
 _NO_NEW_PRIVILEGES, _PARENT_DEATH_SIGNAL, _DUMPABLE = 38, 1, 4
 
-# On one line, so that lines of a compile error are the user's plus one. Names that read the environment, files, other
+# Names that read the environment, files, other
 # inputs or the process are shadowed; `import` and `include` are a syntax error inside parentheses.
 _PRELUDE = " ".join(
     f"def {name}: {body};"
@@ -50,6 +50,7 @@ _PRELUDE = " ".join(
         ("modulemeta", 'error("modulemeta is disabled")'),
     )
 )
+_LOADING = re.compile(r"\b(?:import|include|module)\b")
 _PLACE = re.compile(r"jq: error: (?P<what>.*?) at <top-level>, line (?P<line>\d+), column (?P<column>\d+)", re.DOTALL)
 
 
@@ -138,17 +139,19 @@ class _Evaluator:
 
     def _compile_anew(self, text: str) -> Any:
         try:
-            self._jq.compile(text)  # alone first: nobody gets to close our parentheses, and columns are the user's
+            try:
+                compiled = self._jq.compile(f"{_PRELUDE} {{}} as $ENV | {_guarded(text)}")
+            except ValueError:
+                if _LOADING.search(text):  # alone, it might look for files, and tell which ones there are
+                    return "!compile The expression does not compile: import, include and module are not available."
+                self._jq.compile(text)  # fails again, with the user's lines and columns
+                return "!compile The expression must be a filter, not only definitions."
+            self._jq.compile(text)  # alone too: nobody gets to close our parentheses
         except (ValueError, UnicodeError) as error:
             return _refuse("compile", _explain(str(error)))
         except MemoryError:
             return "!memory The expression is too large to compile."
-        try:
-            return self._jq.compile(f"{_PRELUDE} {{}} as $ENV | {_guarded(text)}")
-        except ValueError:
-            return "!compile The expression must be a filter: import, include and bare definitions are not available."
-        except MemoryError:
-            return "!memory The expression is too large to compile."
+        return compiled
 
     def _limit(self, line: str) -> str:
         if len(line) <= self._output_bytes and len(line.encode()) <= self._output_bytes:

@@ -1,0 +1,44 @@
+"""Probes and metrics: for the machines that look after this one, without a token."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from headrace.ports.errors import UnavailableError
+from headrace_api.context import context_of
+from headrace_api.operations import operation
+from headrace_api.problems import ApiError
+from headrace_api.responses import answer
+
+router = APIRouter(tags=["health"])
+
+_READY_SECONDS = 2.0
+
+
+@router.get("/healthz/live", **operation("Is the process alive?", "Done", is_open=True))
+async def get_liveness(request: Request) -> Response:
+    """200 as long as this process answers at all; a broken store does not change it."""
+    return answer({})
+
+
+@router.get("/healthz/ready", **operation("Can it serve?", "Done", errors=("unavailable",), is_open=True))
+async def get_readiness(request: Request) -> Response:
+    """200 when the store answers in time, else 503: send requests elsewhere for now."""
+    context = context_of(request)
+    try:
+        if context.watch.closed:
+            raise UnavailableError("the service is stopping")
+        async with asyncio.timeout(_READY_SECONDS):
+            await context.ports.definitions.revision()
+    except (TimeoutError, UnavailableError) as error:
+        reason = str(error) or f"no answer within {_READY_SECONDS:g} s"
+        raise ApiError("unavailable", f"Not ready: {reason}.", headers={"retry-after": "1"}) from None
+    return answer({})
+
+
+@router.get("/metrics", **operation("Metrics", "MetricsText", media_type="text/plain", is_open=True))
+async def get_metrics(request: Request) -> Response:
+    """The process's metrics in Prometheus' text format."""
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+    return Response(generate_latest(context_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,359 @@
+"""What answers look like: models for the OpenAPI document, imported only when that is asked for.
+
+Answers are written by `headrace_api.presenters`; a test holds what they write to these models.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from headrace.core.run import LogLevel, NodeStatus, Result, RunStatus
+from headrace.ports.stores import Verdict
+
+AnyJson = Any
+Instant = Annotated[str, Field(examples=["2026-11-22T09:00:00.000Z"], json_schema_extra={"format": "date-time"})]
+RunId = Annotated[str, Field(pattern="^wfr_[a-zA-Z0-9]{16}$", examples=["wfr_k3J9sQ0aZx81LmNp"])]
+NodeRunId = Annotated[str, Field(pattern="^wfnr_[a-zA-Z0-9]{16}$", examples=["wfnr_aB3dE5fG7hI9jK1l"])]
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", use_attribute_docstrings=True)
+
+
+class Done(_Shown):
+    """It was done, or taken to be done."""
+
+    ok: Literal[True] = True
+
+
+class Finding(_Shown):
+    """One thing that is wrong or doubtful, where, and what to do about it."""
+
+    pointer: Annotated[str | None, Field(examples=["/nodes/1/config/url"])] = None
+    """JSON Pointer into the body."""
+    parameter: str | None = None
+    """The query parameter or header, when it is not about the body."""
+    line: int | None = None
+    """Of the body as it was sent; from 1."""
+    column: int | None = None
+    code: Annotated[str, Field(examples=["unknown-node"])]
+    message: str
+    hint: str
+    severity: Literal["error", "warning"]
+
+
+class Problem(_Shown):
+    """Problem details (RFC 9457) in the shape of Port's errors."""
+
+    ok: Literal[False] = False
+    error: Annotated[str, Field(examples=["not_found"])]
+    message: str
+    type: Annotated[str, Field(examples=["urn:headrace:problem:not_found"])]
+    title: str
+    status: Annotated[int, Field(examples=[404])]
+    detail: str
+    instance: str
+    hint: str
+    request_id: str
+    """Find the request in the log by it; also in the header X-Request-Id."""
+    errors: list[Finding]
+
+
+class AccessToken(Done):
+    access_token: str
+    expires_in: Annotated[int, Field(examples=[10800])]
+    """Seconds."""
+    token_type: Literal["Bearer"]
+
+
+class VersionHead(_Shown):
+    version: Annotated[int, Field(ge=1)]
+    version_identifier: Annotated[str, Field(examples=["wfv_0aZx81LmNpk3J9sQ"])]
+    created_by: str
+    created_at: Instant
+    updated_by: str
+    updated_at: Instant
+
+
+class SavedWorkflow(VersionHead):
+    """The author's document with the server's fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    identifier: str
+    title: str | None
+    icon: str | None
+    description: str | None
+    allow_anyone_to_view_runs: bool
+    nodes: list[dict[str, AnyJson]]
+    connections: list[dict[str, AnyJson]]
+    org_id: str
+    is_deleted: bool
+
+
+class WorkflowAnswer(Done):
+    workflow: SavedWorkflow
+    warnings: list[Finding] = []
+    """After a change: what looks doubtful in the definition but does not keep it from being saved."""
+
+
+class WorkflowsAnswer(Done):
+    workflows: list[SavedWorkflow]
+
+
+class ValidationAnswer(Done):
+    valid: bool
+    """Whether the definition would be saved: there is no problem of severity error."""
+    problems: list[Finding]
+
+
+class VersionsAnswer(Done):
+    versions: list[VersionHead]
+
+
+class NodeAnswer(Done):
+    workflow: dict[str, AnyJson]
+    """The node (Port calls it so)."""
+    node: dict[str, AnyJson]
+    """The same."""
+
+
+class TriggerWorkflow(_Shown):
+    identifier: str
+    title: str | None
+    icon: str | None
+    description: str | None
+    category: str | None
+    version: int
+
+
+class StartableTrigger(_Shown):
+    workflow: TriggerWorkflow
+    node_identifier: str
+    title: str | None
+    icon: str | None
+    description: str | None
+    user_inputs: dict[str, AnyJson]
+
+
+class TriggersAnswer(Done):
+    triggers: list[StartableTrigger]
+
+
+class LogLine(_Shown):
+    log_level: LogLevel
+    log: str
+    level: LogLevel
+    message: str
+    tags: dict[str, str]
+    created_at: Instant
+    updated_at: Instant
+
+
+class Named(_Shown):
+    identifier: str
+
+
+class NodeName(Named):
+    config: AnyJson = None
+    """The node's config as its author wrote it; only with `include=nodeConfig`."""
+
+
+class RunLogLine(LogLine):
+    node_run_identifier: NodeRunId
+    node: Named
+
+
+class FailedAttempt(_Shown):
+    attempt: int
+    at: Instant
+    error: str
+
+
+class BlockedOn(_Shown):
+    """What an unfinished node run waits for."""
+
+    kind: Literal["answer", "report", "person", "retry"]
+    """The answer of a call under way, a worker's report, somebody's decision, or the time of the next attempt."""
+    until: Instant | None
+    """When the engine looks at it again by itself."""
+
+
+class NodeRun(_Shown):
+    identifier: NodeRunId
+    node: NodeName
+    node_title: str | None
+    node_icon: str | None
+    node_config_type: Annotated[str, Field(examples=["WEBHOOK"])]
+    status: NodeStatus
+    result: Result | None
+    status_label: str | None
+    output: dict[str, AnyJson]
+    error: str | None
+    outlet: str | None
+    """The branch that a condition or input node chose."""
+    attempt: int
+    failed_attempts: list[FailedAttempt]
+    blocked_on: BlockedOn | None
+    external_run_id: str | None
+    links: list[str]
+    created_at: Instant
+    updated_at: Instant
+    completed_at: Instant | None
+    node_run_logs: list[LogLine] = []
+    """Not in lists of runs."""
+    logs_dropped: int = 0
+    """Older log lines that are no longer kept."""
+
+
+class FoundNodeRun(NodeRun):
+    workflow_run: Named
+
+
+class WorkflowOfRun(_Shown):
+    identifier: str
+    version: int
+
+
+class TriggerOfRun(_Shown):
+    identifier: str
+    type: str
+    event_id: str
+
+
+class Variables(_Shown):
+    outputs: dict[str, AnyJson]
+
+
+class Run(_Shown):
+    identifier: RunId
+    title: str | None
+    icon: str | None
+    status: RunStatus
+    result: Result | None
+    status_label: str | None
+    workflow: WorkflowOfRun
+    workflow_version_id: int
+    node_config_type: Annotated[str, Field(examples=["SELF_SERVE_TRIGGER"])]
+    trigger: TriggerOfRun
+    created_by: str
+    created_at: Instant
+    updated_at: Instant
+    completed_at: Instant | None
+    cancelled_by: str | None
+    seq: int
+    """Grows with every change of the run."""
+    variables: Variables
+    node_runs: list[NodeRun]
+
+
+class RunAnswer(Done):
+    workflow_run: Run
+
+
+class RunsAnswer(Done):
+    workflow_runs: list[Run]
+
+
+class RunLogsAnswer(Done):
+    logs: list[RunLogLine]
+
+
+class LogsAnswer(Done):
+    logs: list[LogLine]
+    dropped: int
+
+
+class NodeRunsAnswer(Done):
+    node_runs: list[FoundNodeRun]
+
+
+class EventAnswer(Done):
+    event_id: Annotated[str, Field(examples=["evt_0aZx81LmNpk3J9sQ"])]
+
+
+class TriggerVerdict(_Shown):
+    """Why one trigger did or did not fire."""
+
+    workflow: str
+    version: int
+    trigger: str
+    verdict: Verdict
+    reason: str
+    run_id: str | None
+    detail: AnyJson
+
+
+class LedgerEntry(_Shown):
+    """What became of one entity event."""
+
+    event_id: str
+    at: Instant
+    action: str
+    blueprint: str
+    entity: str
+    considered: int
+    """How many triggers listen to such events."""
+    verdicts: list[TriggerVerdict]
+    source: str
+    """Where the event lies in the log: topic/partition/offset."""
+
+
+class Clause(_Shown):
+    """One expression of a trigger's condition, and what it saw."""
+
+    model_config = ConfigDict(extra="allow")
+
+    expression: str
+    answer: AnyJson
+    holds: bool | None
+    values: list[dict[str, AnyJson]]
+
+
+class TriggerExplanation(_Shown):
+    """What one trigger says to an event."""
+
+    model_config = ConfigDict(extra="allow")
+
+    workflow: str
+    version: int
+    trigger: str
+    verdict: str
+    reason: str
+    run_id: str | None
+    clauses: list[Clause] = []
+
+
+class EventExplanation(_Shown):
+    """A past event and what every trigger said to it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_id: str
+    at: Instant
+    action: str
+    blueprint: str
+    entity: str
+    considered: int
+    verdicts: list[TriggerExplanation]
+    event: dict[str, AnyJson] = {}
+
+
+class MatchesAnswer(Done):
+    triggers: list[TriggerExplanation]
+
+
+class ExplainAnswer(Done):
+    explanation: EventExplanation
+
+
+class LedgerAnswer(Done):
+    entries: list[LedgerEntry]
+
+
+ANSWERS: tuple[type[BaseModel], ...] = (
+    Problem, Done, AccessToken, WorkflowAnswer, WorkflowsAnswer, ValidationAnswer, VersionsAnswer, NodeAnswer,
+    TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, NodeRunsAnswer, EventAnswer, MatchesAnswer,
+    ExplainAnswer, LedgerAnswer,
+)  # fmt: skip

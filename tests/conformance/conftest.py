@@ -1,0 +1,8 @@
+"""Asserts in the suites explain themselves as those in test modules do."""
+
+import pytest
+
+SUITES = ("log", "run_store", "definition_store", "claim_store", "ledger")
+
+for suite in SUITES:
+    pytest.register_assert_rewrite(f"tests.conformance.{suite}_suite")

@@ -1,0 +1,59 @@
+"""What a conformance suite needs to know of an adapter besides its port: how to crash it, and how to open it again.
+
+An adapter passes a suite by subclassing it in a test module and giving it a `harness` fixture:
+
+    class TestKafkaLog(DurableLogSuite):
+        @pytest.fixture
+        async def harness(self, ...) -> AsyncIterator[LogHarness]:
+            ...
+
+The suites for durable adapters also close the adapter and open it again on the same data.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+from headrace.ports.log import Consumer, Log, Record
+
+Port = TypeVar("Port")
+
+
+class Tail(Protocol):
+    """A reader of what is published from now on, outside any group."""
+
+    async def fetch(self, wait_seconds: float) -> list[Record]: ...
+
+    async def close(self) -> None: ...
+
+
+class LogHarness(ABC):
+    """`patience_seconds` is how long a rebalance may take, and how long to wait for records that must come."""
+
+    log: Log
+    patience_seconds: float = 5.0
+    quiet_seconds: float = 0.05
+    """How long to listen before concluding that nothing comes."""
+
+    def name(self, word: str) -> str:
+        """A topic's or group's full name. A harness on a shared server makes it unique to the test."""
+        return word
+
+    @abstractmethod
+    async def crash(self, consumer: Consumer) -> None:
+        """Make a member vanish as a killed process does: without commit, without a word."""
+
+    @abstractmethod
+    async def tail(self, topics: Sequence[str]) -> Tail: ...
+
+    @abstractmethod
+    async def reopen(self) -> None:
+        """Close the log and open it again: `log` is another object on the same data."""
+
+
+class StoreHarness(ABC, Generic[Port]):
+    store: Port
+
+    @abstractmethod
+    async def reopen(self) -> None:
+        """Close the store and open it again: `store` is another object on the same data."""

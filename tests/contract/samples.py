@@ -1,0 +1,181 @@
+"""One sample of every message: what the golden files hold, as the core's own objects.
+
+`python -m tests.contract.samples` writes the golden files that are missing. One that exists is never written again:
+it stands for what an older release left in a topic.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts import codec
+from headrace.contracts.entity_change import decode_entity_change, encode_entity_change
+from headrace.contracts.topics import TopicNames
+from headrace.core import events
+from headrace.core.commands import (
+    CancelRun,
+    Command,
+    Failed,
+    FireTimer,
+    InvokeNode,
+    ReportAttempt,
+    ReportNode,
+    StartRun,
+    Succeeded,
+)
+from headrace.core.json import JsonObject
+from headrace.core.run import Causation, LogLine, Run, Timer
+from headrace.ports.log import Message, Record, TopicPartition
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = TopicNames()
+AT = 1_795_338_000_123
+RUN = "wfr_k3J9sQ0aZx81LmNp"
+NODE_RUN = "wfnr_aB3dE5fG7hI9jK1l"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+CAUSE = Causation("evt_0123456789abcdef", "evt_fedcba9876543210", 2, ("first", "second"))
+LOGS = (LogLine(AT, "INFO", "POST https://example.com/hooks/1 answered 200", (("status", "200"),)),)
+DEADLINE = Timer(f"{NODE_RUN}:1:deadline", "ask", 1, "deadline", AT + 30_000)
+RETRY = Timer(f"{NODE_RUN}:1:retry", "ask", 1, "retry", AT + 1_500)
+CONFIG: JsonObject = {"type": "WEBHOOK", "url": "https://example.com/hooks/1", "body": {"service": "billing"}}
+ANSWER: JsonObject = {"response": {"status": 200, "data": {"ticket": "T-9", "done": True, "share": 0.5}}}
+ENTITY: JsonObject = {
+    "identifier": "billing",
+    "title": "Billing",
+    "icon": None,
+    "blueprint": "service",
+    "team": ["pay"],
+    "properties": {"tier": "gold", "größe": 3},
+    "relations": {"domain": "money", "owners": ["u_1", "u_2"]},
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "createdBy": "u_1",
+    "updatedAt": "2026-11-22T08:59:58.400Z",
+    "updatedBy": "u_7",
+}
+EVENT: JsonObject = {
+    "action": "UPDATE",
+    "resourceType": "entity",
+    "status": "SUCCESS",
+    "trigger": {"by": {"orgId": "org_1", "userId": "u_7"}, "origin": "UI", "at": "2026-11-22T08:59:58.477Z"},
+    "context": {"blueprintIdentifier": "service", "entityIdentifier": "billing", "propertyIdentifier": None},
+    "diff": {"before": {**ENTITY, "properties": {"tier": "silver", "größe": 3}}, "after": ENTITY},
+}
+_STARTED = events.RunStarted(
+    1, AT, RUN, "restart_service", 3, "start", "EVENT_TRIGGER", "headrace", CAUSE, {0: True, 4: False}
+)
+_NODE_STARTED = events.NodeStarted(3, AT, "ask", NODE_RUN, "WEBHOOK", CONFIG, "running", (DEADLINE,))
+HISTORY: dict[str, events.Event] = {
+    "run-started": _STARTED,
+    "node-completed": events.NodeCompleted(
+        2,
+        AT,
+        "start",
+        "wfnr_0000000000000000",
+        "EVENT_TRIGGER",
+        "SUCCESS",
+        EVENT,
+        {"service": "billing"},
+        edges={1: True},
+        run_label="billing",
+    ),
+    "node-started": _NODE_STARTED,
+    "node-accepted": events.NodeAccepted(4, AT, "ask", {"accepted": True}, LOGS),
+    "node-reported": events.NodeReported(5, AT, "ask", "r1", {"step": 2}, LOGS, "ext-1", ("https://example.com/1",)),
+    "attempt-failed": events.AttemptFailed(6, AT, "ask", 1, "answered 503", RETRY, LOGS),
+    "attempt-started": events.AttemptStarted(7, AT, "ask", 2, (DEADLINE,)),
+    "run-cancellation-requested": events.RunCancelling(8, AT, "u_7"),
+    "run-completed": events.RunCompleted(9, AT, "CANCELLED"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`expected` is what `decode` must make of the message, in this release and in every later one."""
+
+    message: Message
+    decode: Callable[[Record], Any]
+    expected: Any
+
+
+def run() -> Run:
+    """The run after the whole history."""
+    run = events.fold(None, HISTORY.values())
+    assert run is not None
+    return run
+
+
+def samples() -> dict[str, Sample]:
+    """By the name of the golden file."""
+    made: dict[str, Sample] = {}
+    commands: dict[str, Command] = {
+        "start-run": StartRun(RUN, AT, "restart_service", 3, "start", EVENT, "headrace", CAUSE),
+        "cancel-run": CancelRun(RUN, AT, "u_7", True),
+        "fire-timer": FireTimer(RUN, AT, DEADLINE.id),
+        "report-node": ReportNode(
+            RUN,
+            AT,
+            NODE_RUN,
+            "worker",
+            "COMPLETED",
+            "SUCCESS",
+            {"done": 1},
+            LOGS,
+            "ext-1",
+            ("https://example.com/1",),
+            "r1",
+        ),
+        "attempt-result": ReportAttempt(RUN, AT, "ask", NODE_RUN, 1, Succeeded(ANSWER), LOGS),
+        "attempt-result-failed": ReportAttempt(
+            RUN, AT, "ask", NODE_RUN, 1, Failed("status", "answered 503", True, {"response": {"status": 503}}, 2.5)
+        ),
+    }
+    for name, command in commands.items():
+        made[name] = Sample(codec.encode_command(command, NAMES, TRACE), codec.decode_command, command)
+    request = InvokeNode(
+        f"{NODE_RUN}:1", RUN, "restart_service", 3, "ask", NODE_RUN, 1, "WEBHOOK", CONFIG, True, "fail", 30.0,
+        "at_least_once", CAUSE,
+    )  # fmt: skip
+    made["invoke-node"] = Sample(codec.encode_request(request, NAMES, TRACE), codec.decode_request, request)
+    for name, event in HISTORY.items():
+        made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
+    change = encode_entity_change(EVENT, "change-1", "/headrace/catalog", AT, NAMES, CAUSE, "third", TRACE)
+    made["entity-change"] = Sample(change, decode_entity_change, decode_entity_change(record(change)))
+    return made
+
+
+def record(message: Message) -> Record:
+    return Record(TopicPartition(message.topic, 0), 1, message.key, message.value, message.headers, AT)
+
+
+def golden_files() -> dict[str, Path]:
+    return {path.name.removesuffix(".v1.json"): path for path in sorted(GOLDEN.glob("*.v1.json"))}
+
+
+def read(path: Path) -> Message:
+    """The message in a golden file."""
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    value = json.dumps(golden["value"], ensure_ascii=False).encode()
+    headers = tuple((name, text.encode()) for name, text in golden["headers"].items())
+    return Message(golden["topic"], golden["key"], value, headers)
+
+
+def write_missing() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for name, sample in samples().items():
+        path = GOLDEN / f"{name}.v1.json"
+        if path.exists():
+            continue
+        message = sample.message
+        golden = {
+            "topic": message.topic,
+            "key": message.key,
+            "headers": {name: value.decode() for name, value in message.headers},
+            "value": json.loads(message.value or b""),
+        }
+        path.write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_missing()

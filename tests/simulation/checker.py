@@ -1,0 +1,99 @@
+"""The checker of a simulated history: what must hold whatever happened (V1 to V9 of docs/delivery.md)."""
+
+from collections import defaultdict
+from typing import Any
+
+from headrace.contracts.codec import decode_event
+from headrace.contracts.entity_change import event_id
+from headrace.core import ids
+from headrace.core.events import Event, NodeCompleted, fold
+from headrace.ports.stores import StoredRun
+from tests.simulation.workload import EXPECTED_NODES, TOPICS
+
+TRIGGERS = {"line": "changed", "fan": "any"}
+
+
+def expected_runs(world: Any) -> dict[str, str]:
+    """The run that each event must start in each workflow."""
+    return {
+        ids.run_id(workflow, trigger, event_id(TOPICS.entity_changes, f"event-{number}")): workflow
+        for number in range(world.events)
+        for workflow, trigger in TRIGGERS.items()
+    }
+
+
+async def is_quiet(world: Any) -> bool:
+    """Whether all runs are over, with nothing left to publish."""
+    stored = await world.runs.committed.load(list(expected_runs(world)))
+    over = len(stored) == len(expected_runs(world)) and all(it.run.is_over for it in stored.values())
+    return over and not world.runs.pending and not await world.runs.committed.unsent(2**62, 10)
+
+
+async def violations(world: Any) -> list[str]:
+    """Everything that does not hold, in words."""
+    found: list[str] = []
+    expected = expected_runs(world)
+    stored = await world.runs.committed.load(list(expected))
+    history = await read_history(world, found)
+    for run_id, workflow in expected.items():
+        if run_id not in stored:
+            found.append(f"V1 run {run_id} of {workflow} is lost")
+            continue
+        found.extend(_run_violations(workflow, stored[run_id], history.get(run_id, {})))
+    found.extend(f"V1 run {run_id} should not exist" for run_id in history if run_id not in expected)
+    found.extend(await _call_violations(world))
+    for kind, process, tasks in world.processes:
+        if tasks.failed is not None and tasks.failed.done():
+            found.append(f"{kind} {process.name} died of {tasks.failed.result()!r}")
+    for topic in (TOPICS.entity_changes, TOPICS.run_commands, TOPICS.node_requests, TOPICS.node_results):
+        for partition in range(2):
+            letters = await world.log.read(TOPICS.dead_letters(topic), partition)
+            found.extend(f"dead letter: {letter.header('dl-message')}" for letter in letters)
+    return found
+
+
+async def read_history(world: Any, found: list[str]) -> dict[str, dict[int, Event]]:
+    """The published events by run and number. One number must always tell of one and the same event."""
+    history: dict[str, dict[int, Event]] = defaultdict(dict)
+    for partition in range(2):
+        for record in await world.log.read(TOPICS.run_events, partition, limit=100_000):
+            event = decode_event(record)
+            known = history[record.key].setdefault(event.seq, event)
+            if known != event:
+                found.append(f"V9 run {record.key} told two different events {event.seq}: {known} and {event}")
+    return history
+
+
+def _run_violations(workflow: str, stored: StoredRun, events: dict[int, Event]) -> list[str]:
+    found = []
+    run = stored.run
+    if not run.is_over or run.result != "SUCCESS":
+        waits = [
+            (node.node, node.phase, node.attempt, node.error)
+            for node in run.nodes.values()
+            if node.error or not node.result
+        ]
+        found.append(f"V2 run {run.id} of {workflow} ended as {run.status}/{run.result}, {waits}")
+    elif set(run.nodes) != EXPECTED_NODES[workflow]:
+        found.append(f"V3 run {run.id} of {workflow} took another path: {sorted(run.nodes)}")
+    if stored.outbox:
+        found.append(f"V6 run {run.id} keeps {len(stored.outbox)} unpublished messages")
+    if sorted(events) != list(range(1, run.seq + 1)):
+        found.append(f"V9 run {run.id} at event {run.seq} told only {sorted(events)}")
+    elif fold(None, [events[seq] for seq in sorted(events)]) != run:
+        found.append(f"V9 run {run.id}: its events do not give the run that is stored")
+    completed = [event.node for event in events.values() if isinstance(event, NodeCompleted)]
+    if len(completed) != len(set(completed)):
+        found.append(f"V4 run {run.id} completed a node twice: {completed}")
+    return found
+
+
+async def _call_violations(world: Any) -> list[str]:
+    """V5: an attempt is called at least once, and no more often than its claim had owners."""
+    found = []
+    claims = await world.claims.committed.load(list(world.receiver.calls))
+    for attempt, callers in world.receiver.calls.items():
+        owners = claims[attempt].fence if attempt in claims else 1
+        if len(callers) > owners:
+            found.append(f"V5 attempt {attempt} was called by {callers}, but its claim had {owners} owners")
+    return found

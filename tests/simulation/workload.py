@@ -1,0 +1,154 @@
+"""What the simulated engine is given to do: workflows, events, and actions that answer as real receivers do."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from headrace.contracts.codec import encode_command
+from headrace.contracts.topics import TopicNames
+from headrace.core.commands import Accepted, Failed, InvokeNode, ReportNode, Succeeded
+from headrace.core.json import JsonObject
+from headrace.ports.log import Message
+from headrace_invoker.performance import Performance
+from tests.simulation.process import Process
+
+TOPICS = TopicNames()
+
+
+def _webhook(name: str, **config: Any) -> JsonObject:
+    return {"identifier": name, "config": {"type": "WEBHOOK", "url": f"http://receiver.test/{name}", **config}}
+
+
+def _edge(source: str, target: str, **more: Any) -> JsonObject:
+    return {"sourceIdentifier": source, "targetIdentifier": target, **more}
+
+
+LINE: JsonObject = {
+    "identifier": "line",
+    "nodes": [
+        {
+            "identifier": "changed",
+            "config": {
+                "type": "EVENT_TRIGGER",
+                "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"},
+                "condition": {"type": "JQ", "expressions": ['.diff.after.properties.tier == "gold"']},
+            },
+        },
+        {
+            "identifier": "first-question",
+            "config": {
+                "type": "CONDITION",
+                "outlets": [{"identifier": "yes", "title": "yes", "expression": '.outputs.changed.action == "UPDATE"'}],
+            },
+        },
+        _webhook("open", body={"entity": "{{ .outputs.changed.context.entityIdentifier }}"}),
+        {
+            "identifier": "second-question",
+            "config": {
+                "type": "CONDITION",
+                "outlets": [
+                    {"identifier": "foreign", "title": "asked elsewhere", "expression": "[range(2)] | length == 2"}
+                ],
+            },
+        },
+        _webhook("flaky", retry={"maxAttempts": 3, "backoffSeconds": 0.5}),
+    ],
+    "connections": [
+        _edge("changed", "first-question"),
+        _edge("first-question", "open", sourceOutletIdentifier="yes"),
+        _edge("open", "second-question"),
+        _edge("second-question", "flaky", sourceOutletIdentifier="foreign"),
+    ],
+}
+
+FAN: JsonObject = {
+    "identifier": "fan",
+    "nodes": [
+        {
+            "identifier": "any",
+            "config": {
+                "type": "EVENT_TRIGGER",
+                "event": {"type": "ANY_ENTITY_CHANGE", "blueprintIdentifier": "service"},
+            },
+        },
+        _webhook("left"),
+        _webhook("reported", synchronized=False),
+        _webhook("join"),
+    ],
+    "connections": [_edge("any", "left"), _edge("any", "reported"), _edge("left", "join"), _edge("reported", "join")],
+}
+
+WORKFLOWS = (LINE, FAN)
+EXPECTED_NODES = {
+    "line": {"changed", "first-question", "open", "second-question", "flaky"},
+    "fan": {"any", "left", "reported", "join"},
+}
+
+
+def entity_event(number: int) -> Message:
+    """A change that both workflows wait for."""
+    entity = {"identifier": f"svc-{number}", "title": None, "blueprint": "service", "relations": {}}
+    event = {
+        "eventId": f"event-{number}",
+        "action": "UPDATE",
+        "resourceType": "entity",
+        "status": "SUCCESS",
+        "trigger": {"by": {"userId": "u_1"}, "origin": "API", "at": "2026-11-22T08:59:58.477Z"},
+        "context": {"blueprintIdentifier": "service", "entityIdentifier": f"svc-{number}"},
+        "diff": {
+            "before": {**entity, "properties": {"tier": "silver"}},
+            "after": {**entity, "properties": {"tier": "gold"}},
+        },
+    }
+    return Message(TOPICS.entity_changes, f"service/svc-{number}", orjson.dumps(event))
+
+
+class Receiver:
+    """Everything outside that actions reach. Remembers which process called for which attempt."""
+
+    def __init__(self, world: Any) -> None:
+        self._world = world
+        self.calls: dict[str, list[str]] = defaultdict(list)
+        self.reported: set[str] = set()
+
+    def performer(self, process: Process) -> "SimulatedAction":
+        return SimulatedAction(self, process)
+
+    async def answer(self, process: Process, request: InvokeNode) -> Performance:
+        chance = self._world.chance
+        await process.hop()
+        self.calls[request.id].append(process.name)
+        draw = chance.random()
+        await asyncio.sleep(draw * 0.05 if draw < 0.9 else draw * 8)
+        await process.hop()
+        if request.node == "flaky" and request.attempt == 1:
+            return Performance(Failed("status", "The receiver answered 503.", retryable=True))
+        output: JsonObject = {"response": {"status": 200, "data": {"node": request.node}}}
+        if request.node != "reported":
+            return Performance(Succeeded(output))
+        asyncio.get_running_loop().create_task(self._report(request), context=self._world.context)
+        return Performance(Accepted(output))
+
+    async def _report(self, request: InvokeNode) -> None:
+        """The receiver does its work and reports, once or twice, as receivers do."""
+        world = self._world
+        await asyncio.sleep(world.chance.random() * 0.5)
+        report = ReportNode(
+            run_id=request.run_id, at=world.clock.now(), node_run_id=request.node_run_id, by="receiver",
+            status="COMPLETED", result="SUCCESS", output={"done": True}, report_id=request.node_run_id,
+        )  # fmt: skip
+        for _ in range(world.chance.choice((1, 1, 2))):
+            await world.log.publish([encode_command(report, TOPICS)])
+
+
+class SimulatedAction:
+    """The performer of WEBHOOK actions in one process."""
+
+    def __init__(self, receiver: Receiver, process: Process) -> None:
+        self._receiver = receiver
+        self._process = process
+
+    async def perform(self, request: InvokeNode) -> Performance:
+        return await self._receiver.answer(self._process, request)
