@@ -18,7 +18,7 @@ from headrace.core.commands import (
 from headrace.core.decide import decide
 from headrace.core.decision import Decision
 from headrace.core.events import Event
-from headrace.core.json import JsonObject
+from headrace.core.json import Json, JsonObject
 from headrace.core.plan import Plan, compile_plan
 from headrace.core.run import Causation, LogLine, NodeRun, Run
 
@@ -29,13 +29,13 @@ CAUSE = Causation("evt_1", "evt_1")
 
 def webhook(name: str, **more: Any) -> JsonObject:
     """A WEBHOOK node. `variables`, `links`, `verbose` go to the node, everything else to its config."""
-    node = {key: more.pop(key) for key in ("variables", "links", "verbose") if key in more}
+    node: JsonObject = {key: more.pop(key) for key in ("variables", "links", "verbose") if key in more}
     return {"identifier": name, "config": {"type": "WEBHOOK", "url": "https://receiver.test/" + name, **more}, **node}
 
 
 def condition(name: str, **outlets: str) -> JsonObject:
     """A CONDITION node with an outlet per keyword: identifier=expression."""
-    listed = [{"identifier": key, "title": key, "expression": text} for key, text in outlets.items()]
+    listed: list[Json] = [{"identifier": key, "title": key, "expression": text} for key, text in outlets.items()]
     return {"identifier": name, "config": {"type": "CONDITION", "outlets": listed}}
 
 

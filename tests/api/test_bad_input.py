@@ -125,8 +125,9 @@ async def test_a_body_of_the_limit_is_read(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx",
-                     "text/json", "application/xml", "application/json/x", "*/*"]
+    "content_type",
+    [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx",
+     "text/json", "application/xml", "application/json/x", "*/*"],
 )  # fmt: skip
 async def test_anything_but_json_is_415(world: World, content_type: str | None) -> None:
     where = await places(world)
@@ -158,12 +159,21 @@ async def test_compressed_bodies_are_refused(world: World, encoding: str) -> Non
     assert (response.status_code, response.json()["error"]) == (415, "unsupported_media_type")
 
 
-def edges(*pairs: tuple[str, str]) -> list[Any]:
-    return [{"sourceIdentifier": source, "targetIdentifier": target} for source, target in pairs]
+def edges(*pairs: str) -> list[Any]:
+    named = [pair.split() for pair in pairs]
+    return [{"sourceIdentifier": source, "targetIdentifier": target} for source, target in named]
+
+
+def node(identifier: str = "call", **config: Any) -> dict[str, Any]:
+    return {"identifier": identifier, "config": config}
 
 
 def webhook(identifier: str = "call", **config: Any) -> dict[str, Any]:
-    return {"identifier": identifier, "config": {"type": "WEBHOOK", "url": "https://x.example.com", **config}}
+    return node(identifier, **{"type": "WEBHOOK", "url": "https://x.example.com", **config})
+
+
+def steps(*nodes: Any, connections: Any = ()) -> dict[str, Any]:
+    return workflow(nodes=[START, *nodes], connections=list(connections))
 
 
 START: dict[str, Any] = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
@@ -184,22 +194,42 @@ BAD_WORKFLOWS: dict[str, tuple[Any, str, str]] = {
     "a description of 1,101": (workflow(description="x" * 1_101), "too-long", "/description"),
     "a category of 41": (workflow(category="x" * 41), "too-long", "/category"),
     "a flag of text": (workflow(allowAnyoneToViewRuns="yes"), "wrong-type", "/allowAnyoneToViewRuns"),
-    "101 nodes": (workflow(nodes=[START, *(webhook(f"n{i}") for i in range(100))], connections=[]), "too-many-nodes", "/nodes"),
+    "101 nodes": (steps(*(webhook(f"n{i}") for i in range(100))), "too-many-nodes", "/nodes"),
     "no trigger": (workflow(nodes=[webhook()], connections=[]), "no-trigger", "/nodes"),
-    "an unknown type": (workflow(nodes=[START, {"identifier": "call", "config": {"type": "MAGIC"}}]), "unknown-node-type", "/nodes/1/config"),
-    "two nodes of one name": (workflow(nodes=[START, webhook(), webhook()]), "duplicate-node", "/nodes/2/identifier"),
-    "a webhook without url": (workflow(nodes=[START, {"identifier": "call", "config": {"type": "WEBHOOK"}}]), "missing-field", "/nodes/1/config/url"),
-    "a url of a number": (workflow(nodes=[START, webhook(url=7)]), "wrong-type", "/nodes/1/config/url"),
-    "a method that is none": (workflow(nodes=[START, webhook(method="YELL")]), "unknown-value", "/nodes/1/config/method"),
-    "unbalanced braces": (workflow(nodes=[START, webhook(body={"a": "{{ .x"})]), "template-syntax", "/nodes/1/config/body/a"),
-    "a cycle": (workflow(nodes=[START, webhook("a"), webhook("b")], connections=edges(("start", "a"), ("a", "b"), ("b", "a"))), "cycle", ""),
-    "a node that leads to itself": (workflow(connections=edges(("start", "call"), ("call", "call"))), "self-connection", "/connections/1"),
-    "a connection from nowhere": (workflow(connections=edges(("nope", "call"))), "unknown-node", "/connections/0/sourceIdentifier"),
-    "a connection to nowhere": (workflow(connections=edges(("start", "nope"))), "unknown-node", "/connections/0/targetIdentifier"),
-    "a connection to a trigger": (workflow(connections=edges(("call", "start"))), "trigger-as-target", "/connections/0/targetIdentifier"),
+    "an unknown type": (steps(node(type="MAGIC")), "unknown-node-type", "/nodes/1/config"),
+    "two nodes of one name": (steps(webhook(), webhook()), "duplicate-node", "/nodes/2/identifier"),
+    "a webhook without url": (steps(node(type="WEBHOOK")), "missing-field", "/nodes/1/config/url"),
+    "a url of a number": (steps(webhook(url=7)), "wrong-type", "/nodes/1/config/url"),
+    "a method that is none": (steps(webhook(method="YELL")), "unknown-value", "/nodes/1/config/method"),
+    "unbalanced braces": (steps(webhook(body={"a": "{{ .x"})), "template-syntax", "/nodes/1/config/body/a"),
+    "a cycle": (steps(webhook("a"), webhook("b"), connections=edges("start a", "a b", "b a")), "cycle", ""),
+    "a node that leads to itself": (
+        workflow(connections=edges("start call", "call call")),
+        "self-connection",
+        "/connections/1",
+    ),
+    "a connection from nowhere": (
+        workflow(connections=edges("nope call")),
+        "unknown-node",
+        "/connections/0/sourceIdentifier",
+    ),
+    "a connection to nowhere": (
+        workflow(connections=edges("start nope")),
+        "unknown-node",
+        "/connections/0/targetIdentifier",
+    ),
+    "a connection to a trigger": (
+        workflow(connections=edges("call start")),
+        "trigger-as-target",
+        "/connections/0/targetIdentifier",
+    ),
     "connections of an object": (workflow(connections={}), "wrong-type", "/connections"),
-    "jq that does not compile": (workflow(nodes=[START, webhook(body={"a": "{{ .x | broken(1) }}"})]), "bad-expression", "/nodes/1/config/body/a"),
-}  # fmt: skip
+    "jq that does not compile": (
+        steps(webhook(body={"a": "{{ .x | broken(1) }}"})),
+        "bad-expression",
+        "/nodes/1/config/body/a",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BAD_WORKFLOWS)
@@ -274,9 +304,15 @@ async def test_unknown_paths_are_404_as_json(world: World, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("DELETE", "/v1/workflows", "GET, POST"), ("POST", "/v1/workflows/restart", "DELETE, GET, PATCH, PUT"), ("GET", "/v1/auth/access_token", "POST"), ("POST", "/healthz/live", "GET"),
-     ("TRACE", "/v1/ledger", "GET"), ("BREW", "/", "GET")],
-)  # fmt: skip
+    [
+        ("DELETE", "/v1/workflows", "GET, POST"),
+        ("POST", "/v1/workflows/restart", "DELETE, GET, PATCH, PUT"),
+        ("GET", "/v1/auth/access_token", "POST"),
+        ("POST", "/healthz/live", "GET"),
+        ("TRACE", "/v1/ledger", "GET"),
+        ("BREW", "/", "GET"),
+    ],
+)
 async def test_other_methods_are_405_and_say_which_are_allowed(
     world: World, method: str, path: str, allowed: str
 ) -> None:

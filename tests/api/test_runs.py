@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.contracts import codec
 from headrace.core import ids
 from headrace.core.commands import CancelRun, ReportNode, StartRun
 from headrace.ports.errors import UnavailableError
@@ -41,9 +42,9 @@ async def test_a_start_answers_with_the_run_as_soon_as_it_appears() -> None:
     run = waiting_run()
 
     async def orchestrate() -> None:
-        while not (commands := await world.commands()):
-            await asyncio.sleep(0.005)
-        command = commands[0]
+        consumer = await world.log.subscribe("orchestrator", [world.topics.run_commands])
+        [record] = await consumer.fetch(1, 2)
+        command = codec.decode_command(record)
         assert isinstance(command, StartRun)
         await world.save_run(replace(run, id=command.run_id, causation=command.causation))
 
@@ -390,9 +391,10 @@ class TestNodeRuns:
     async def test_a_report_is_published_as_it_was_told(self, world: World, is_alias: bool) -> None:
         run_id, node = await self.run(world)
         path = f"/v1/workflows/runs/{run_id}/nodes/{node}" if is_alias else f"/v1/workflows/nodes/runs/{node}"
+        long = "x" * 5_000
         body = {
             "status": "COMPLETED", "result": "SUCCESS", "output": {"response": {"data": {"id": 7}}},
-            "logs": [{"logLevel": "WARN", "log": "slow", "tags": {"a": "b"}}, {"level": "ERROR", "message": "x" * 5_000}],
+            "logs": [{"logLevel": "WARN", "log": "slow", "tags": {"a": "b"}}, {"level": "ERROR", "message": long}],
             "externalRunId": "job-7", "links": ["https://ci.example.com/7"],
         }  # fmt: skip
 
@@ -477,7 +479,7 @@ class TestNodeRuns:
             ("GET", "/v1/workflows/nodes/runs/wfnr_0000000000000000/logs"),
             ("POST", "/v1/workflows/nodes/runs/wfnr_0000000000000000/logs"),
         ):
-            body = None if method == "GET" else {}
+            body: Any = None if method == "GET" else {}
             assert (await world.call("machine", method, path, body)).status_code == 404, path
 
     async def test_logs_are_added_and_read_under_both_names(self, world: World) -> None:
@@ -532,8 +534,7 @@ class TestStream:
         await world.save_workflow(workflow())
         run = await world.save_run(waiting_run())
         following = asyncio.create_task(self.follow(world, run.id))
-        while world.app.state.context.streams == 0:
-            await asyncio.sleep(0.01)
+        await world.until_followed(run.id)
         done = await world.save_run(completed(run))
 
         status, text = await following
@@ -585,8 +586,7 @@ class TestStream:
         world = make_world(make_settings(stream={"streams": 1}))
         run = await world.save_run(waiting_run())
         following = asyncio.create_task(self.follow(world, run.id))
-        while world.app.state.context.streams == 0:
-            await asyncio.sleep(0.01)
+        await world.until_followed(run.id)
 
         assert (await self.follow(world, run.id))[0] == 503
 

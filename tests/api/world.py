@@ -1,5 +1,6 @@
 """An api service on embedded stores, people to call it, and runs made by folding events instead of an orchestrator."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -120,6 +121,11 @@ class World:
         assert await self.runs.save([StoredRun(run, 0 if stored is None else stored.rev + 1)]) == [True]
         await self.log.publish([Message(self.topics.run_events, run.id, b"{}")])
         return run
+
+    async def until_followed(self, run_id: str) -> None:
+        """Wait until somebody follows the run's changes."""
+        while not self.app.state.context.watch.follows(run_id):
+            await asyncio.sleep(0.005)
 
     async def published(self, topic: str) -> list[Record]:
         """Everything in a topic."""

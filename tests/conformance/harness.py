@@ -11,20 +11,11 @@ The suites for durable adapters also close the adapter and open it again on the 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from headrace.ports.log import Consumer, Log, Record
+from headrace.ports.log import Consumer, Log
 
 Port = TypeVar("Port")
-
-
-class Tail(Protocol):
-    """A reader of what is published from now on, outside any group."""
-
-    async def fetch(self, wait_seconds: float) -> list[Record]: ...
-
-    async def close(self) -> None: ...
 
 
 class LogHarness(ABC):
@@ -42,9 +33,6 @@ class LogHarness(ABC):
     @abstractmethod
     async def crash(self, consumer: Consumer) -> None:
         """Make a member vanish as a killed process does: without commit, without a word."""
-
-    @abstractmethod
-    async def tail(self, topics: Sequence[str]) -> Tail: ...
 
     @abstractmethod
     async def reopen(self) -> None:

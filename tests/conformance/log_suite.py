@@ -430,7 +430,7 @@ class LogSuite:
 
     async def test_a_tail_reads_from_now_on(self, harness: LogHarness, topic: str) -> None:
         await harness.log.publish(numbered(topic, 10))
-        tail = await harness.tail([topic, harness.name("others")])
+        tail = await harness.log.tail([topic, harness.name("others")])
         assert await tail.fetch(harness.quiet_seconds) == []
 
         await harness.log.publish([message(topic, value=b"1"), message(harness.name("others"), value=b"2")])
@@ -442,7 +442,7 @@ class LogSuite:
         await tail.close()
 
     async def test_a_tail_takes_nothing_from_a_group(self, harness: LogHarness, topic: str, group: str) -> None:
-        tail = await harness.tail([topic])
+        tail = await harness.log.tail([topic])
         consumer = await harness.log.subscribe(group, [topic])
 
         await harness.log.publish([message(topic)])

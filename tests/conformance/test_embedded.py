@@ -1,6 +1,6 @@
 """The embedded adapters keep what the ports promise, in memory and with a file."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from headrace.ports.log import Consumer
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.claim_store_suite import ClaimStoreSuite, DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DefinitionStoreSuite, DurableDefinitionStoreSuite
-from tests.conformance.harness import LogHarness, StoreHarness, Tail
+from tests.conformance.harness import LogHarness, StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite, LedgerSuite
 from tests.conformance.log_suite import DurableLogSuite, LogSuite
 from tests.conformance.run_store_suite import DurableRunStoreSuite, RunStoreSuite
@@ -41,9 +41,6 @@ class EmbeddedLogHarness(LogHarness):
     async def crash(self, consumer: Consumer) -> None:
         assert isinstance(consumer, EmbeddedConsumer)
         await consumer.abandon()
-
-    async def tail(self, topics: Sequence[str]) -> Tail:
-        return await self.log.tail(topics)
 
     async def reopen(self) -> None:
         assert self._path is not None

@@ -137,7 +137,7 @@ def mutated(value: Any, path: tuple[str | int, ...], change: str, new: Json) -> 
     if change == "remove":
         del holder[path[-1]]
     elif change == "double" and isinstance(holder, list):
-        holder.append(copy.deepcopy(holder[path[-1]]))
+        holder.append(copy.deepcopy(holder[int(path[-1])]))
     elif change == "rename" and isinstance(holder, dict):
         holder[f"{path[-1]}s"] = holder.pop(path[-1])
     else:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from headrace.adapters.embedded.groups import EmbeddedConsumer
 from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.adapters.embedded.readers import EmbeddedTail
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, Record, RevokeListener, TopicPartition
 
@@ -95,9 +96,22 @@ class ProcessLog:
         self, group: str, topics: Sequence[str], on_revoke: RevokeListener | None = None
     ) -> "ProcessConsumer":
         await self._process.hop()
-        consumer = await self._log.subscribe(group, topics, on_revoke)
+
+        async def revoked(partitions: frozenset[TopicPartition]) -> None:
+            """The broker does not wait for a member that was killed while it was asked."""
+            try:
+                if on_revoke is not None:
+                    await on_revoke(partitions)
+            except asyncio.CancelledError:
+                if not self._process.dead:
+                    raise
+
+        consumer = await self._log.subscribe(group, topics, revoked)
         self._process.consumers.append(consumer)
         return ProcessConsumer(self._process, consumer)
+
+    async def tail(self, topics: Sequence[str]) -> EmbeddedTail:
+        return await self._log.tail(topics)
 
     async def lag(self, group: str) -> dict[TopicPartition, int]:
         return await self._log.lag(group)

@@ -89,7 +89,7 @@ EXPECTED_NODES = {
 
 def entity_event(number: int) -> Message:
     """A change that both workflows wait for."""
-    entity = {"identifier": f"svc-{number}", "title": None, "blueprint": "service", "relations": {}}
+    entity: JsonObject = {"identifier": f"svc-{number}", "title": None, "blueprint": "service", "relations": {}}
     event = {
         "eventId": f"event-{number}",
         "action": "UPDATE",

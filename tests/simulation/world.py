@@ -231,11 +231,11 @@ class World:
 
 
 def _owned_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-    """Tasks belong to the process that starts them, so that killing it ends them."""
+    """Tasks belong to the process that starts them, so that killing it ends them; a rebalance is the broker's own."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
     context = options.get("context")
     process = _process.get() if context is None else context.get(_process)
-    if process is not None:
+    if process is not None and not work.__qualname__.startswith("Group."):
         process.tasks.add(task)
         task.add_done_callback(process.tasks.discard)
     return task

@@ -1,5 +1,6 @@
 """The OpenAPI document, made from the routes' own notes (`headrace_api.operations`) when somebody asks for it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
@@ -8,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from headrace.contracts.messages import EntityChangeMessage
+from headrace.contracts._entity_message import EntityChangeMessage
 from headrace.core import document as workflow_document
 from headrace_api import bodies, problems, schemas
 from headrace_api.operations import Note, note_of, strip_note
@@ -102,8 +103,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    for operation in operations_of(described):
-        _rework(operation)
+    for path, methods in described["paths"].items():
+        for operation in methods.values():
+            _rework(operation, path)
     described["components"] = {
         "schemas": _schemas(),
         "securitySchemes": {
@@ -127,15 +129,15 @@ def operations_of(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield path[method]
 
 
-def _rework(operation: dict[str, Any]) -> None:
+def _rework(operation: dict[str, Any], path: str) -> None:
     """Replace what FastAPI guessed by what the route's note says."""
     note = note_of(operation)
     strip_note(operation)
-    path_parameters = [it for it in operation.get("parameters", ()) if it["in"] == "path"]
-    for parameter in path_parameters:
-        parameter["schema"] = {"type": "string"}
-    described = [parameter.document() for parameter in note.parameters]
-    operation["parameters"] = [*path_parameters, *described, *(_header(name) for name in note.headers)]
+    operation["parameters"] = [
+        *(_in_path(name) for name in re.findall(r"{(\w+)}", path)),
+        *(parameter.document() for parameter in note.parameters),
+        *(_header(name) for name in note.headers),
+    ]
     if note.is_open:
         operation["security"] = []
     operation.pop("requestBody", None)
@@ -153,6 +155,10 @@ def _codes(note: Note) -> list[str]:
     if note.body:
         codes.append("unavailable")
     return list(dict.fromkeys(codes))
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _header(name: str) -> dict[str, Any]:

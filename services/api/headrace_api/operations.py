@@ -1,6 +1,7 @@
 """How routes describe themselves. `headrace_api.openapi` turns these notes into OpenAPI when somebody asks for it.
 
-Plain data: the models that the document shows are neither imported nor compiled when the service starts.
+Plain data: the models that the document shows are neither imported nor compiled when the service starts. For the same
+reason handlers take nothing but the request: every parameter that FastAPI is to read costs it a compiled model.
 """
 
 from collections.abc import Mapping, Sequence

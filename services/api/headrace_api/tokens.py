@@ -5,6 +5,7 @@ so that removing a client or a role takes effect at once.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import HeadraceError
@@ -13,6 +14,7 @@ from headrace_api.permissions import Principal
 from headrace_api.settings import ApiSettings, Client
 
 if TYPE_CHECKING:
+    from joserfc.jwk import OctKey
     from joserfc.jwt import JWTClaimsRegistry
 
 ALGORITHM = "HS256"
@@ -30,13 +32,16 @@ class Tokens:
     """Issues and reads tokens for the clients in the settings."""
 
     def __init__(self, settings: ApiSettings, clock: Clock) -> None:
-        # joserfc costs some 50 ms to import: it is paid when the service is put together, not by whoever imports us.
-        from joserfc.jwk import OctKey
-
         self._settings = settings
         self._clock = clock
         self._clients: Mapping[str, Client] = {client.client_id: client for client in settings.clients}
-        self._key = OctKey.import_key(settings.token_secret.get_secret_value())
+
+    @cached_property
+    def _key(self) -> "OctKey":
+        # joserfc costs some 40 ms to import: the first login pays them, not the start.
+        from joserfc.jwk import OctKey
+
+        return OctKey.import_key(self._settings.token_secret.get_secret_value())
 
     def client(self, client_id: str, secret: str) -> Client | None:
         """The client with these credentials. Unknown ids cost as much time as wrong secrets."""

@@ -70,9 +70,9 @@ class RunWatch:
             if not followers:
                 del self._followers[run_id]
 
-    @property
-    def follower_count(self) -> int:
-        return sum(len(followers) for followers in self._followers.values())
+    def follows(self, run_id: str) -> bool:
+        """Whether anybody waits for changes of this run."""
+        return run_id in self._followers
 
     def stop(self) -> None:
         """Wake everybody for the last time; streams end when they see `closed`."""

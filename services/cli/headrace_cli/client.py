@@ -175,8 +175,7 @@ def _failure(response: httpx.Response, answer: JsonDict, signed_in: bool) -> Com
     message = str(answer.get("message") or f"{response.url} answered HTTP {status}.")
     hint = str(answer.get("hint") or "")
     if status == 401:
-        default = "The credentials were not accepted." if signed_in else _SIGN_IN
-        return NotAllowedError(message, hint or default)
+        return NotAllowedError(message, hint if signed_in else _SIGN_IN)
     if status == 403:
         return NotAllowedError(message, hint or "You are signed in, but your rights do not cover this.")
     if status == 404:

@@ -11,7 +11,7 @@ from headrace_cli.errors import Finding
 _LINE_WIDTH = 110
 """Longer source lines are shown in part, around the caret."""
 _STYLES = {"error": "bold red", "warning": "bold yellow"}
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|[^\s,:\[\]{}"]+|[\[\]{}]')
+_TOKEN = re.compile(r'\{\{.*?\}\}|"(?:[^"\\\n]|\\.)*"?|[^\s,:\[\]{}"]+|[\[\]{}]')
 
 
 def lines(file: str, text: str, findings: Iterable[Finding]) -> list[Text]:
@@ -69,6 +69,10 @@ def _excerpt(line: str, finding: Finding) -> list[Text]:
     length = max(len(token.group()), 1) if token else 1
     start = max(column - _LINE_WIDTH // 2, 0) if len(line) > _LINE_WIDTH else 0
     shown = line[start : start + _LINE_WIDTH]
+    if start:
+        shown = "…" + shown[1:]
+    if start + _LINE_WIDTH < len(line):
+        shown = shown[:-1] + "…"
     before = "".join("\t" if char == "\t" else " " for char in line[start:column])
     code = Text(f"{finding.line:>5} | ", "dim")
     code.append(shown)

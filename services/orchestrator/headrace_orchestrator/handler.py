@@ -148,6 +148,8 @@ class Orchestrator:
             stored, from_cache = runs.get(run_id, (None, False))
             try:
                 plan = await self._plan(stored, piece.commands)
+                if plan is None:
+                    self._metrics.rejected("unknown-run", len(piece.commands))
             except MissingVersionError as error:
                 letters.extend(self._give_up(piece.records, error))
                 plan = None
@@ -160,6 +162,7 @@ class Orchestrator:
         return turns
 
     async def _plan(self, stored: StoredRun | None, commands: Sequence[Command]) -> Plan | None:
+        """The plan to decide with; None when there is neither a run nor a command that starts one."""
         if stored is not None:
             return await self._plans.get(stored.run.workflow, stored.run.version)
         start = next((command for command in commands if isinstance(command, StartRun)), None)

@@ -140,7 +140,7 @@ class References:
             return
         hint = did_you_mean(root, known)
         if root in ("response", "result"):
-            hint = f"Name the node that gives it: .outputs.<node>.{'response' if root == 'response' else '...'}"
+            hint = f"Name the node that gives it: .outputs.<node>{'.response' if root == 'response' else ''}."
         self.warn(use, "unknown-root", f'There is no ".{root}" here, so this is always null.', hint)
 
     def _remedy(self, root: str) -> str:

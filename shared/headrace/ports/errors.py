@@ -4,7 +4,7 @@ from headrace.core.errors import HeadraceError
 
 
 class UnavailableError(HeadraceError):
-    """The log or a store did not answer, or its answer is unknown.
+    """The log, a store or a helper process did not answer, or its answer is unknown.
 
     Keep the work, back off, read again, never guess.
     """

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from headrace.core.errors import HeadraceError
 from headrace.core.expression import Answer, Evaluation, Failure
+from headrace.ports.errors import UnavailableError
 
 
-class EvaluatorUnavailableError(HeadraceError):
+class EvaluatorUnavailableError(UnavailableError):
     """Raised when no evaluator process can be started or the evaluator is closed: a fault of ours, try again later."""
 
 

@@ -42,9 +42,9 @@ class Metrics:
             elif isinstance(event, RunStarted):
                 self._count(self._started, event.trigger_type)
 
-    def rejected(self, reason: str) -> None:
-        """Count a command that did not apply."""
-        self._count(self._rejections, reason)
+    def rejected(self, reason: str, number: int = 1) -> None:
+        """Count commands that did not apply."""
+        self._count(self._rejections, reason, by=number)
 
     def conflicts(self, number: int) -> None:
         """Count saves that another writer won."""
@@ -66,9 +66,9 @@ class Metrics:
         self._count(self._attempts, type_, outcome)
         self._calls.labels(type_).observe(seconds)
 
-    def _count(self, counter: Counter, *labels: str) -> None:
+    def _count(self, counter: Counter, *labels: str, by: int = 1) -> None:
         key = (counter, labels)
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = counter.labels(*labels)
-        child.inc()
+        child.inc(by)

@@ -213,6 +213,18 @@ async def test_nothing_is_fetched_while_a_listener_runs() -> None:
     assert len(await take_all(first)) + len(await take_all(second)) == 10
 
 
+async def test_a_pause_ends_when_the_partition_is_revoked() -> None:
+    log = make_log(partitions=1)
+    first = await log.subscribe("readers", ["orders"])
+    first.pause(first.assignment)
+    await publish(log, 1)
+    assert await take_all(first) == []
+
+    await (await log.subscribe("readers", ["orders"])).close()
+
+    assert len(await take_all(first)) == 1
+
+
 async def test_a_listener_may_close_its_own_consumer() -> None:
     log = make_log(partitions=2)
 

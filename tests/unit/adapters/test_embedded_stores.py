@@ -89,6 +89,34 @@ async def test_finished_runs_are_the_same_when_they_are_no_objects_any_more(jour
     assert await runs.query(RunQuery(offset=many - 2)) == [finished(1), finished(0)]
 
 
+async def test_a_finished_run_that_has_new_messages_is_not_forgotten_before_they_are_sent(
+    journal: Journal | None,
+) -> None:
+    runs = EmbeddedRunStore(journal, max_finished_runs=5)
+    await runs.save([write(finished(0))])
+    await runs.save([write(finished(0), 1, message("t"))])
+
+    await runs.save([write(finished(number)) for number in range(1, 30)])
+    assert len(await runs.load(["r00000"])) == 1
+
+    await runs.mark_sent([("r00000", 1)])
+    await runs.save([write(finished(30))])
+    assert len(await runs.query(RunQuery())) == 5
+
+
+async def test_two_writes_of_one_run_in_one_batch_follow_each_other(journal: Journal | None) -> None:
+    runs = EmbeddedRunStore(journal)
+    run = make_run("r")
+    later = calling(run)
+
+    writes = [write(run, 0, message("t")), write(later, 1), write(run, 1), write(called(later), 2, message("u"))]
+    assert await runs.save(writes) == [True, True, False, True]
+
+    assert await runs.load(["r"]) == {"r": writes[3]}
+    if journal is not None:
+        assert await EmbeddedRunStore(journal).load(["r"]) == {"r": writes[3]}
+
+
 async def test_a_finished_run_can_still_be_written(journal: Journal | None) -> None:
     runs = EmbeddedRunStore(journal, max_finished_runs=1_000)
     await runs.save([write(finished(number)) for number in range(_WINDOW + 50)])

@@ -218,7 +218,11 @@ def test_the_same_start_asks_for_the_same_work() -> None:
 def test_dialects_decide_alike() -> None:
     """Spec 0.2: the same branch written three ways takes the same path."""
     nodes = {
-        "S": {"type": "CONDITION", "conditions": [{"title": "y", "expression": "true", "connectionIdentifier": "e2"}], "defaultConnectionIdentifier": "e3"},
+        "S": {
+            "type": "CONDITION",
+            "conditions": [{"title": "y", "expression": "true", "connectionIdentifier": "e2"}],
+            "defaultConnectionIdentifier": "e3",
+        },
         "O": {"type": "CONDITION", "options": [{"identifier": "y", "title": "y", "expression": "true"}]},
         "L": {"type": "CONDITION", "outlets": [{"identifier": "y", "title": "y", "expression": "true"}]},
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from headrace.core import ids
 from headrace.core.commands import Accepted, Failed, FireTimer, Succeeded
 from headrace.core.events import AttemptFailed, AttemptStarted
-from headrace.core.run import FailedAttempt
+from headrace.core.run import FailedAttempt, LogLine
 from tests.scenario import BEGIN, RUN_ID, Scenario, edge, start_node, webhook
 
 NODE_RUN = ids.node_run_id(RUN_ID, "a")
@@ -209,7 +209,10 @@ def test_the_timers_of_other_nodes_stay_when_one_is_retried() -> None:
 
 def test_logs_of_failed_attempts_are_kept() -> None:
     scenario = scenario_of()
-    from_first = scenario.answer("a", DOWN)
+    lines = [LogLine(BEGIN, "INFO", f"attempt {number}") for number in (1, 2)]
 
-    assert from_first.rejection is None
-    assert scenario.node("a").logs == ()
+    scenario.answer("a", DOWN, logs=(lines[0],))
+    scenario.fire()
+    scenario.answer("a", attempt=2, logs=(lines[1],))
+
+    assert scenario.node("a").logs == tuple(lines)

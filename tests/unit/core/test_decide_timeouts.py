@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from headrace.core.commands import Accepted, Failed, Succeeded
+from headrace.core.commands import Accepted, Failed, FireTimer, Succeeded
 from headrace.core.events import NodeAccepted
-from tests.scenario import BEGIN, Scenario, edge, start_node, webhook
+from tests.scenario import BEGIN, RUN_ID, Scenario, edge, start_node, webhook
 
 TIMEOUT = Failed("timeout", "no answer within 30 s", retryable=True)
 TAKEN = Accepted({"response": {"status": 202}})
@@ -214,6 +214,8 @@ def test_the_deadline_of_a_finished_attempt_is_unknown() -> None:
     scenario = scenario_of(timeoutSeconds=20)
     timer = scenario.state.timers[0]
     scenario.answer("a", Succeeded({}))
-    scenario.now = timer.due_at
 
-    assert timer not in scenario.state.timers
+    decision = scenario.give(FireTimer(RUN_ID, timer.due_at, timer.id))
+
+    assert decision.rejection is not None
+    assert decision.rejection.reason == "unknown-timer"

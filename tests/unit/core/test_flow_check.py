@@ -20,8 +20,8 @@ def reading(text: str, **inputs: Any) -> JsonObject:
     return workflow({"s": form(**(inputs or {"tier": TIER})), "a": webhook({"k": text})}, "s > a")
 
 
-def after_event(kind: str, text: str, *expressions: str) -> JsonObject:
-    return workflow({"t": event(kind, *expressions), "a": webhook({"k": text})}, "t > a")
+def after_event(kind: str, text: str, *expressions: str, **more: str) -> JsonObject:
+    return workflow({"t": event(kind, *expressions, **more), "a": webhook({"k": text})}, "t > a")
 
 
 def mapped(variables: JsonObject, config: JsonObject | None = None) -> JsonObject:
@@ -211,6 +211,11 @@ DOUBTS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
         {("null-on-create", K)},
     ),
     (
+        "before on any change, guarded in the other alternative only",
+        after_event("ANY_ENTITY_CHANGE", "x", '.action == "UPDATE"', ".diff.before.title != 1", combinator="or"),
+        {("null-on-create", "/nodes/0/config/condition/expressions/1")},
+    ),
+    (
         "before on any change in the filter",
         after_event("ANY_ENTITY_CHANGE", "x", ".diff.before.title != .diff.after.title"),
         {("null-on-create", FILTER)},
@@ -331,6 +336,13 @@ def test_a_hint_says_what_to_write_instead(document: JsonObject, hint: str) -> N
     (problem,) = check.examine(document).problems
 
     assert problem.hint == hint
+
+
+def test_a_node_that_never_runs_makes_no_other_uncertain() -> None:
+    nodes = {"s": form(), "x": webhook(), "y": webhook({"k": "{{ .outputs.x.response.data }}"}), "idle": webhook()}
+    document = workflow(nodes, "s > x", "x > y", "idle > y")
+
+    assert found(check.examine(document).problems) == {("unreachable-node", "/nodes/3")}
 
 
 def test_nothing_is_said_about_the_flow_of_a_definition_with_errors() -> None:

@@ -1,5 +1,9 @@
 """Correct definitions of many kinds: not one of them may be warned about."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from headrace.core import check
@@ -422,7 +426,7 @@ CORRECT: list[tuple[str, JsonObject]] = [
                 "x": webhook(
                     {
                         "a": "{{ now | date }}",
-                        "b": "{{ .outputs.s.t | def lower: ascii_downcase; lower }}",
+                        "b": "{{ def lower: ascii_downcase; .outputs.s.t | lower }}",
                         "c": '{{ "\\(.outputs.s.t)-x" }}',
                     }
                 ),
@@ -479,6 +483,18 @@ CORRECT: list[tuple[str, JsonObject]] = [
             "x > y",
         ),
     ),
+    (
+        "a trigger that maps its inputs",
+        workflow(
+            {
+                "s": (form(tier=TIER), {"variables": {"tier": "{{ .tier | ascii_upcase }}"}}),
+                "c": condition(g='.outputs.s.tier == "GOLD"'),
+                "x": webhook(),
+            },
+            "s > c",
+            "c.g > x",
+        ),
+    ),
 ]
 
 
@@ -488,3 +504,10 @@ def test_a_correct_definition_is_never_warned_about(document: JsonObject) -> Non
 
     assert [(p.code, p.pointer, p.message) for p in examined.problems if p.code != "branch-without-connection"] == []
     assert examined.definition is not None
+
+
+def test_the_example_of_the_documentation_is_correct() -> None:
+    text = (Path(__file__).parents[3] / "docs/workflows.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+
+    assert check.examine(json.loads(example)).problems == ()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from starlette.responses import FileResponse
 
 from headrace_api.problems import not_found
 from headrace_api.responses import JSON, dump
@@ -24,20 +24,21 @@ _POLICY = (
 )
 
 
-@router.get("/")
+@router.get("/", response_model=None)
 async def get_swagger_ui() -> Response:
     path, media_type = _FILES["index.html"]
     return FileResponse(path, media_type=media_type, headers={"content-security-policy": _POLICY})
 
 
-@router.get("/swagger-ui/{name}")
-async def get_swagger_ui_file(name: str) -> Response:
+@router.get("/swagger-ui/{name}", response_model=None)
+async def get_swagger_ui_file(request: Request) -> Response:
+    name: str = request.path_params["name"]
     if name not in _FILES:
         raise not_found("file", name)
     path, media_type = _FILES[name]
     return FileResponse(path, media_type=media_type, headers={"cache-control": "public, max-age=3600"})
 
 
-@router.get("/openapi.json")
+@router.get("/openapi.json", response_model=None)
 async def get_openapi(request: Request) -> Response:
     return Response(dump(request.app.openapi()), media_type=JSON)

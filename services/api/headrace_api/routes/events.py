@@ -79,8 +79,9 @@ async def try_event(request: Request) -> Response:
 @router.get(
     "/events/{event_id}/explain", **operation("Explain an event", "ExplainAnswer", errors=("forbidden", "not_found"))
 )
-async def explain_event(request: Request, event_id: str) -> Response:
+async def explain_event(request: Request) -> Response:
     """Why each trigger that was considered for a past event did or did not fire."""
+    event_id: str = request.path_params["event_id"]
     require_operator(request, "Explaining events")
     ports = context_of(request).ports
     explained = await ports.explainer.explain(event_id) if ports.explainer is not None else None

@@ -52,12 +52,13 @@ async def find_node_runs(request: Request) -> Response:
         "Report on a node run", "Done", body="NodeRunReport", headers=("Idempotency-Key",), errors=_REPORT_ERRORS
     ),
 )
-async def report_node_run(request: Request, node_run_id: str) -> Response:
+async def report_node_run(request: Request) -> Response:
     """Tell the outcome, output, logs or links of an asynchronous node run.
 
     Several reports may come while it is IN_PROGRESS; COMPLETED with a result ends it for good. The answer says that the
     report was taken; it shows in the run a moment later.
     """
+    node_run_id: str = request.path_params["node_run_id"]
     run, node = await visible_node_run(request, node_run_id)
     return await _take_report(request, run, node)
 
@@ -69,8 +70,10 @@ async def report_node_run(request: Request, node_run_id: str) -> Response:
         errors=_REPORT_ERRORS,
     ),
 )  # fmt: skip
-async def report_node_run_of_run(request: Request, run_id: str, node_run_id: str) -> Response:
+async def report_node_run_of_run(request: Request) -> Response:
     """The same as PATCH /v1/workflows/nodes/runs/{node_run_id}; some of Port's pages print this path."""
+    run_id: str = request.path_params["run_id"]
+    node_run_id: str = request.path_params["node_run_id"]
     run, node = await visible_node_run(request, node_run_id)
     if run.id != run_id:
         raise not_found(f'node run of run "{run_id[:100]}"', node_run_id)
@@ -81,8 +84,9 @@ async def report_node_run_of_run(request: Request, run_id: str, node_run_id: str
     "/nodes/runs/{node_run_id}/logs",
     **operation("Add log lines", "Done", status=201, body="LogsRequest", errors=_REPORT_ERRORS),
 )
-async def add_node_run_logs(request: Request, node_run_id: str) -> Response:
+async def add_node_run_logs(request: Request) -> Response:
     """Append to the log of a node run in progress. Lines beyond 4,000 characters are cut."""
+    node_run_id: str = request.path_params["node_run_id"]
     context = context_of(request)
     run, node = await visible_node_run(request, node_run_id)
     principal = _require_reporter(request)
@@ -97,8 +101,9 @@ async def add_node_run_logs(request: Request, node_run_id: str) -> Response:
 
 
 @router.get("/nodes/runs/{node_run_id}/logs", **operation("Get a node run's logs", "LogsAnswer", errors=("not_found",)))
-async def get_node_run_logs(request: Request, node_run_id: str) -> Response:
+async def get_node_run_logs(request: Request) -> Response:
     """The newest log lines, oldest first. `dropped` counts older ones that are no longer kept."""
+    node_run_id: str = request.path_params["node_run_id"]
     _, node = await visible_node_run(request, node_run_id)
     return answer({"logs": presenters.log_lines(node.logs), "dropped": node.logs_dropped})
 

@@ -1,7 +1,7 @@
 """Runs: start, list, read, follow, cancel (spec 2.1.5, 7, 10 rows 6-8, 14, 15)."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
+from starlette.responses import StreamingResponse
 
 from headrace.contracts import codec
 from headrace.core.commands import CancelRun
@@ -32,12 +32,13 @@ _FORCE = Parameter("force", "Cancel the node runs at work too; the body may say 
                 "idempotency_key_reused", "unavailable"),
     ),
 )  # fmt: skip
-async def start_run(request: Request, identifier: str) -> Response:
+async def start_run(request: Request) -> Response:
     """Check the inputs and start a run of the newest version.
 
     The answer waits up to two seconds for the run to appear; after that it shows the run as accepted, without node
     runs. Send an Idempotency-Key to make repeating the request harmless.
     """
+    identifier: str = request.path_params["identifier"]
     context, principal = context_of(request), principal_of(request)
     key = read_header(request, "idempotency-key")
     body = await read_body(request, context.settings.body_limit_bytes, optional=True)
@@ -81,15 +82,17 @@ async def list_runs(request: Request) -> Response:
 
 
 @router.get("/runs/{run_id}", **operation("Get a run", "RunAnswer", errors=("not_found",)))
-async def get_run(request: Request, run_id: str) -> Response:
+async def get_run(request: Request) -> Response:
     """A run with its node runs in the order in which they started."""
+    run_id: str = request.path_params["run_id"]
     run = await visible_run(request, run_id)
     return answer({"workflowRun": presenters.run(run, await context_of(request).definitions.graph_of(run))})
 
 
 @router.get("/runs/{run_id}/logs", **operation("Get a run's logs", "RunLogsAnswer", errors=("not_found",)))
-async def get_run_logs(request: Request, run_id: str) -> Response:
+async def get_run_logs(request: Request) -> Response:
     """The log lines of all its node runs in the order of time."""
+    run_id: str = request.path_params["run_id"]
     run = await visible_run(request, run_id)
     return answer({"logs": presenters.run_logs(run)})
 
@@ -101,12 +104,13 @@ async def get_run_logs(request: Request, run_id: str) -> Response:
         media_type="text/event-stream",
     ),
 )  # fmt: skip
-async def follow_run(request: Request, run_id: str) -> Response:
+async def follow_run(request: Request) -> Response:
     """Server-sent events: the run as JSON, now and each time it changes.
 
     An event's id is the run's `seq`; after a broken connection send it back as Last-Event-ID and only news are sent.
     The stream ends when the run is completed, and 204 says that there is nothing more to come.
     """
+    run_id: str = request.path_params["run_id"]
     run = await visible_run(request, run_id)
     last_seq = _last_seq(read_header(request, "last-event-id"))
     if run.is_over and last_seq >= run.seq:
@@ -123,11 +127,12 @@ async def follow_run(request: Request, run_id: str) -> Response:
         errors=(*_BODY_ERRORS, "forbidden", "not_found", "run_completed", "unavailable"),
     ),
 )  # fmt: skip
-async def cancel_run(request: Request, run_id: str) -> Response:
+async def cancel_run(request: Request) -> Response:
     """Ask the run to stop: node runs at work finish first; with `force` they are cancelled at once.
 
     The answer says that the wish was taken; follow the run to see it end.
     """
+    run_id: str = request.path_params["run_id"]
     context, principal = context_of(request), principal_of(request)
     wanted = read_model(CancelRequest, await read_body(request, context.settings.body_limit_bytes, optional=True))
     run = await visible_run(request, run_id)

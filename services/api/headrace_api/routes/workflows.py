@@ -99,8 +99,9 @@ async def list_self_service_triggers(request: Request) -> Response:
 @router.get(
     "/{identifier}", **operation("Get a workflow", "WorkflowAnswer", answers_with=("ETag",), errors=("not_found",))
 )
-async def get_workflow(request: Request, identifier: str) -> Response:
+async def get_workflow(request: Request) -> Response:
     """The newest version. Its ETag can be sent back as If-Match with a change."""
+    identifier: str = request.path_params["identifier"]
     version = await visible_workflow(request, identifier)
     return _workflow_answer(context_of(request), version)
 
@@ -112,11 +113,12 @@ async def get_workflow(request: Request, identifier: str) -> Response:
         errors=(*_BODY_ERRORS, "forbidden", "not_found", "version_mismatch", "invalid_workflow"),
     ),
 )  # fmt: skip
-async def replace_workflow(request: Request, identifier: str) -> Response:
+async def replace_workflow(request: Request) -> Response:
     """Save the definition as the next version; runs already started keep theirs.
 
     A definition that says the same as the newest version makes no new one, so that applying it again changes nothing.
     """
+    identifier: str = request.path_params["identifier"]
     return await _change(request, identifier, merging=False)
 
 
@@ -127,11 +129,12 @@ async def replace_workflow(request: Request, identifier: str) -> Response:
         errors=(*_BODY_ERRORS, "forbidden", "not_found", "update_conflict", "version_mismatch", "invalid_workflow"),
     ),
 )  # fmt: skip
-async def update_workflow(request: Request, identifier: str) -> Response:
+async def update_workflow(request: Request) -> Response:
     """Replace the given top-level fields and save the result as the next version.
 
     `nodes` and `connections` are replaced as wholes; null removes a field.
     """
+    identifier: str = request.path_params["identifier"]
     return await _change(request, identifier, merging=True)
 
 
@@ -142,8 +145,9 @@ async def update_workflow(request: Request, identifier: str) -> Response:
         errors=("forbidden", "not_found", "version_mismatch"),
     ),
 )  # fmt: skip
-async def delete_workflow(request: Request, identifier: str) -> Response:
+async def delete_workflow(request: Request) -> Response:
     """Nothing can start it any more. Runs at work finish, past runs and versions can still be read."""
+    identifier: str = request.path_params["identifier"]
     principal = require_editor(request)
     context = context_of(request)
     current = await visible_workflow(request, identifier)
@@ -156,8 +160,9 @@ async def delete_workflow(request: Request, identifier: str) -> Response:
 
 
 @router.get("/{identifier}/versions", **operation("List versions", "VersionsAnswer", errors=("not_found",)))
-async def list_versions(request: Request, identifier: str) -> Response:
+async def list_versions(request: Request) -> Response:
     """All versions of a workflow, newest first, without their documents; also of a deleted workflow."""
+    identifier: str = request.path_params["identifier"]
     context = context_of(request)
     versions = await context.ports.definitions.versions(identifier)
     if not versions or not sees_workflow(context, principal_of(request), versions[0]):
@@ -169,8 +174,10 @@ async def list_versions(request: Request, identifier: str) -> Response:
     "/{identifier}/versions/{number}",
     **operation("Get a version", "WorkflowAnswer", answers_with=("ETag",), errors=("not_found",)),
 )
-async def get_version(request: Request, identifier: str, number: str) -> Response:
+async def get_version(request: Request) -> Response:
     """One version as it was saved: what a run of that version follows."""
+    identifier: str = request.path_params["identifier"]
+    number: str = request.path_params["number"]
     context = context_of(request)
     newest = await context.ports.definitions.latest(identifier)
     if newest is None or not sees_workflow(context, principal_of(request), newest):
@@ -183,8 +190,10 @@ async def get_version(request: Request, identifier: str, number: str) -> Respons
 
 
 @router.get("/{identifier}/nodes/{node}", **operation("Get a node", "NodeAnswer", errors=("not_found",)))
-async def get_node(request: Request, identifier: str, node: str) -> Response:
+async def get_node(request: Request) -> Response:
     """One node of the newest version, as its author wrote it; under `workflow` and `node` (spec appendix A, 20)."""
+    identifier: str = request.path_params["identifier"]
+    node: str = request.path_params["node"]
     version = await visible_workflow(request, identifier)
     nodes = version.document.get("nodes")
     for found in nodes if isinstance(nodes, list) else ():
