@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import uvloop
-
 from bench import _workload
 from headrace.adapters.embedded.journal import Change, Journal
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.ports.log import Message
+from headrace.runtime import process
 from headrace.runtime.logs import configure_logs
 from headrace_dev.app import Engine
 from headrace_dev.settings import DevSettings, Egress, Retention
@@ -38,12 +37,12 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def resident_megabytes(process: int | str = "self") -> float:
+def resident_megabytes(pid: int | str = "self") -> float:
     """VmRSS of a process."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {process} has no VmRSS")
+    raise RuntimeError(f"process {pid} has no VmRSS")
 
 
 def settings(data: Path | None, keep: int | None = None) -> DevSettings:
@@ -204,6 +203,7 @@ async def run(chosen: argparse.Namespace) -> dict[str, float]:
     try:
         feed = Feed(engine)
         await feed.start(chosen.receiver)
+        process.settle()
         return await PARTS[chosen.part](feed, chosen)
     finally:
         await engine.stop()
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--keep", type=int, help="retention of the stores, in runs, entries and records")
     parser.add_argument("--recording", help="where the part `record` puts what it wrote down")
-    print(json.dumps(uvloop.run(run(parser.parse_args()))))
+    print(json.dumps(process.run(run(parser.parse_args()))))
 
 
 if __name__ == "__main__":

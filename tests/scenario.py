@@ -1,5 +1,6 @@
 """Builds small workflows and drives the pure core through them, for tests of decisions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,11 +45,11 @@ def start_node(name: str = "start") -> JsonObject:
     return {"identifier": name, "config": {"type": "SELF_SERVE_TRIGGER"}}
 
 
-def input_node(name: str, *outlets: str | JsonObject, **more: Any) -> JsonObject:
+def input_node(name: str, *outlets: str | Mapping[str, Any], **more: Any) -> JsonObject:
     """An INPUT node with a button per outlet: an identifier, or a whole outlet."""
     listed = [{"identifier": outlet} if isinstance(outlet, str) else outlet for outlet in outlets]
     buttons = [{"identifier": outlet["identifier"], "label": "Press", "variant": "PRIMARY"} for outlet in listed]
-    config = {"type": "INPUT", "userInputs": {"properties": {}, "buttons": buttons}, "outlets": listed, **more}
+    config: Any = {"type": "INPUT", "userInputs": {"properties": {}, "buttons": buttons}, "outlets": listed, **more}
     return {"identifier": name, "config": config}
 
 

@@ -165,7 +165,7 @@ def service() -> Iterator[Service]:
     made.close()
 
 
-@settings(max_examples=8000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), route=st.sampled_from(ROUTES), body=BODIES, query=QUERIES)
 def test_nothing_that_is_sent_gives_a_500(
     service: Service, data: st.DataObject, route: tuple[str, str], body: bytes, query: list[tuple[str, str]]

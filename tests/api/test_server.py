@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -33,6 +34,18 @@ async def test_it_answers_as_soon_as_it_is_up_and_stops_when_told(served: Served
 
     with pytest.raises(httpx.ConnectError):
         await client.get("/healthz/live")
+
+
+async def test_answers_leave_at_once(served: Served) -> None:
+    """An answer goes out in two pieces. With Nagle's algorithm the second one waited 40 ms to hear of the first."""
+    _, _, client = served
+    await client.get("/healthz/live")
+    began = time.perf_counter()
+
+    for _ in range(20):
+        await client.get("/healthz/live")
+
+    assert time.perf_counter() - began < 20 * 0.04
 
 
 async def test_a_port_that_is_taken_is_named(served: Served) -> None:

@@ -1,3 +1,5 @@
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -258,3 +260,25 @@ async def test_self_service_triggers_lists_what_the_caller_may_start(world: Worl
     trigger = (await world.call("maya", "GET", "/v1/workflows/self-service-triggers")).json()["triggers"][0]
     assert trigger["nodeIdentifier"] == "start"
     assert trigger["userInputs"]["required"] == ["service"]
+
+
+async def test_a_large_definition_is_judged_without_making_others_wait(world: World) -> None:
+    await world.authorization("admin")
+    call = workflow()["nodes"][1]
+    call["config"]["body"] = {f"k{number}": "{{ .outputs.start.service }}" for number in range(10_000)}
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - began)
+
+    ticking = asyncio.create_task(tick())
+    began = time.perf_counter()
+    response = await world.call("admin", "POST", "/v1/workflows", workflow(nodes=[workflow()["nodes"][0], call]))
+    took = time.perf_counter() - began
+    ticking.cancel()
+
+    assert response.status_code == 201
+    assert max(gaps) < took / 2, "the event loop was held all the while"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace_cli import examples
+from headrace_cli import dev_server, examples
 from headrace_cli.demo_receiver import Desk, Receiver
 from headrace_cli.engine_thread import LoopThread
 from headrace_dev.app import Engine
@@ -244,27 +244,19 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_dev_serves_prints_where_everything_is_and_remembers_what_it_was_told_to(home: Path, kept: bool) -> None:
-    """One server, stopped and started again: with --data the workflow is still there, in memory it is not."""
+def test_dev_prints_where_everything_is_and_remembers_what_it_was_told_to_keep(home: Path) -> None:
+    """Two servers, one after the other, on one data folder, with the commands of a second terminal."""
     port = free_port()
-    data = home / "data"
-    place = ["--data", str(data)] if kept else ["--memory"]
     program = [sys.executable, "-c", "import sys; from headrace_cli.main import main; sys.exit(main())"]
     environment = {**os.environ, "HEADRACE_URL": f"http://127.0.0.1:{port}"}
+    command = [*program, "dev", "--port", str(port), "--data", str(home / "data")]
 
     @contextmanager
-    def serving() -> Iterator[None]:
-        with subprocess.Popen(
-            [*program, "dev", "--port", str(port), *place], stdout=subprocess.PIPE, text=True, env=environment
-        ) as server:
+    def serving() -> Iterator[list[str]]:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
             try:
                 assert server.stdout is not None
-                said = "".join(server.stdout.readline() for _ in range(6))
-                assert f"http://127.0.0.1:{port}/" in said
-                assert (str(data) if kept else "in memory") in said
-                assert "credentials.json" in said
-                yield
+                yield [server.stdout.readline().rstrip() for _ in range(6)]
             finally:
                 server.send_signal(signal.SIGINT)
                 assert server.wait(timeout=20) == 0
@@ -273,10 +265,32 @@ def test_dev_serves_prints_where_everything_is_and_remembers_what_it_was_told_to
         done = subprocess.run([*program, *arguments], capture_output=True, text=True, env=environment, check=True)
         return done.stdout
 
-    with serving():
+    with serving() as said:
+        assert said == [
+            "Headrace is running. Ctrl+C stops it.",
+            f"  API                 http://127.0.0.1:{port}",
+            f"  Swagger UI          http://127.0.0.1:{port}/",
+            f"  Runs and workflows  in {home / 'data'}",
+            f"  Credentials         {home / '.headrace' / 'credentials.json'} (the commands find them there)",
+            "  May call            public addresses; more with --allow-network",
+        ]
         assert "created" in call("apply", "-f", str(examples.workflow("restart-service")))
     with serving():
-        assert ("restart-service" in call("workflows")) is kept
+        assert "restart-service" in call("workflows")
+
+
+def test_dev_options_win_over_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_PORT", "1234")
+    monkeypatch.setenv("HEADRACE_DATA", "somewhere")
+
+    given = dev_server.settings(None, None, None, memory=False, networks=None)
+    over = dev_server.settings("0.0.0.0", 0, "there", memory=False, networks=["10.0.0.0/8"])
+    nothing = dev_server.settings(None, None, None, memory=True, networks=None)
+
+    assert (given.port, given.data, given.egress.allowed_networks) == (1234, Path("somewhere"), ())
+    assert (over.host, over.port, over.data) == ("0.0.0.0", 0, Path("there"))
+    assert over.egress.allowed_networks == ("10.0.0.0/8",)
+    assert nothing.data is None
 
 
 def test_dev_says_so_when_its_port_is_taken_or_a_setting_is_unknown(

@@ -1,16 +1,24 @@
 """What a workflow document goes through before it is stored: form, graph, expressions, compilation of foreign JQ."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import orjson
 
 from headrace.core import check, dialects, expression, flow_check
-from headrace.core.definition import Definition
 from headrace.core.errors import Problem
 from headrace.core.expression import Failure
 from headrace.core.json import Json, JsonObject
 from headrace.ports.evaluator import Evaluator
 from headrace_api.presenters import SERVER_FIELDS
+from headrace_api.reading import Body
+
+ResultT = TypeVar("ResultT")
+
+_LARGE_BYTES = 65_536
 
 RESERVED = frozenset(("runs", "nodes", "validate", "self-service-triggers"))
 """Identifiers that would hide behind other routes of /v1/workflows."""
@@ -31,28 +39,50 @@ class Verdict:
         return tuple(problem for problem in self.problems if problem.severity == "warning")
 
 
-async def judge(document: Json, evaluator: Evaluator, identifier: str | None = None) -> Verdict:
-    """Everything that is wrong with a document, all at once (spec 1.4). Raises UnavailableError.
+async def judge(body: Body, document: Json, evaluator: Evaluator, identifier: str | None = None) -> Verdict:
+    """Everything that is wrong with a document that came as, or from, `body`, all at once (spec 1.4).
 
-    `identifier` is the one that it must have, because it replaces the workflow of that name.
+    `identifier` is the one that it must have, because it replaces the workflow of that name. Raises
+    EvaluatorUnavailableError. Large documents are judged in a thread, so that nobody else waits for them.
     """
+    problems, foreign = await _aside(body, partial(_examine, document, identifier))
+    if foreign:
+        problems += await _compile(foreign, evaluator)
+    return Verdict(tuple(dict.fromkeys(problems)))
+
+
+async def present(body: Body, problems: tuple[Problem, ...]) -> list[JsonObject]:
+    """The problems for an answer; their places in a large body are looked up in a thread."""
+    return await _aside(body, partial(body.present, problems))
+
+
+async def _aside(body: Body, work: Callable[[], ResultT]) -> ResultT:
+    """Do the work here, or in a thread when the body is large."""
+    return await asyncio.to_thread(work) if len(body.raw) > _LARGE_BYTES else work()
+
+
+def _examine(document: Json, identifier: str | None) -> tuple[list[Problem], list[tuple[str, str]]]:
+    """What can be said here, and the programs outside the total subset, which only the evaluator may look at."""
     parsed = dialects.parse(document)
-    problems = list(parsed.problems)
+    problems = [*_about_name(document, identifier), *parsed.problems]
+    graph = parsed.definition or parsed.draft
+    if graph is None:
+        return problems, []
+    problems += check.check(graph, parsed.unreadable)
+    if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
+        problems += flow_check.check_flow(parsed.definition)
+    return problems, [(at, text) for at, text in check.expressions(graph) if expression.parse(text).native is None]
+
+
+def _about_name(document: Json, identifier: str | None) -> list[Problem]:
     named = document.get("identifier") if isinstance(document, dict) else None
     if isinstance(named, str) and named in RESERVED:
         message = f'"{named}" is reserved: a route of the API has this name.'
-        problems.append(Problem("/identifier", "reserved-identifier", message, "Take another identifier."))
+        return [Problem("/identifier", "reserved-identifier", message, "Take another identifier.")]
     if identifier is not None and isinstance(document, dict) and named != identifier:
         message = f'The identifier must stay "{identifier}": a workflow cannot be renamed.'
-        hint = "Leave it out, or create a new workflow."
-        problems.append(Problem("/identifier", "identifier-mismatch", message, hint))
-    graph = parsed.definition or parsed.draft
-    if graph is not None:
-        problems += check.check(graph, parsed.unreadable)
-        problems += await _compile(graph, evaluator)
-    if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
-        problems += flow_check.check_flow(parsed.definition)
-    return Verdict(tuple(dict.fromkeys(problems)))
+        return [Problem("/identifier", "identifier-mismatch", message, "Leave it out, or create a new workflow.")]
+    return []
 
 
 def strip(document: JsonObject) -> JsonObject:
@@ -79,11 +109,8 @@ def _plain(document: JsonObject, open_runs_default: bool) -> bytes:
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
 
 
-async def _compile(graph: Definition, evaluator: Evaluator) -> list[Problem]:
-    """The programs outside the total subset that libjq does not compile."""
-    foreign = [(at, text) for at, text in check.expressions(graph) if expression.parse(text).native is None]
-    if not foreign:
-        return []
+async def _compile(foreign: list[tuple[str, str]], evaluator: Evaluator) -> list[Problem]:
+    """The programs that libjq does not compile."""
     texts = list(dict.fromkeys(text for _, text in foreign))
     failures = dict(zip(texts, await evaluator.check(texts), strict=True))
     return [_uncompiled(at, text, failures[text]) for at, text in foreign if failures[text] is not None]

@@ -22,6 +22,11 @@ from headrace_cli.errors import (
 JsonDict = dict[str, Any]
 Query = Mapping[str, Any]
 
+SIGN_IN = (
+    "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, or start the server with `headrace dev`, "
+    "which writes ~/.headrace/credentials.json."
+)
+
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -130,14 +135,19 @@ class Client:
         return self._http.stream("GET", self.url + path, headers={**self.authorization(), **headers}, timeout=timeout)
 
     def authorization(self) -> dict[str, str]:
-        """The header that says who we are; signs in at the first call. Empty without credentials."""
+        """The header that says who we are. Empty without credentials."""
+        token = self.access_token()
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def access_token(self) -> str | None:
+        """The token of this client; signs in at the first call. None without credentials."""
         if self._credentials is None:
-            return {}
+            return None
         if self._token is None:
             body = {"clientId": self._credentials.client_id, "clientSecret": self._credentials.client_secret}
             answer = self.checked(self._exchange("POST", "/v1/auth/access_token", json=body))
             self._token = str(answer.get("accessToken", ""))
-        return {"Authorization": f"Bearer {self._token}"}
+        return self._token
 
     def forget_token(self) -> bool:
         """Sign in anew with the next request, because tokens end. Whether there was one to forget."""
@@ -175,7 +185,7 @@ def _failure(response: httpx.Response, answer: JsonDict, signed_in: bool) -> Com
     message = str(answer.get("message") or f"{response.url} answered HTTP {status}.")
     hint = str(answer.get("hint") or "")
     if status == 401:
-        return NotAllowedError(message, hint if signed_in else _SIGN_IN)
+        return NotAllowedError(message, hint if signed_in else SIGN_IN)
     if status == 403:
         return NotAllowedError(message, hint or "You are signed in, but your rights do not cover this.")
     if status == 404:
@@ -185,12 +195,6 @@ def _failure(response: httpx.Response, answer: JsonDict, signed_in: bool) -> Com
     if status in (502, 503, 504):
         return UnreachableError(message, hint or "The server is there but not ready; try again in a moment.")
     return RejectedError(message, _findings(answer.get("errors")), hint)
-
-
-_SIGN_IN = (
-    "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, or start the server with `headrace dev`, "
-    "which writes ~/.headrace/credentials.json."
-)
 
 
 def _saved(answer: JsonDict) -> tuple[JsonDict, list[Finding]]:

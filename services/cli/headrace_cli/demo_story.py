@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
 from headrace.adapters.clock import SystemClock
@@ -23,7 +22,6 @@ from headrace_cli import (
     examples,
     explanation,
     following,
-    tables,
     waiting,
     watching,
     words,
@@ -143,14 +141,13 @@ def _watch(session: Session, client: Client, event: JsonDict, run_id: str) -> st
 def _explain(session: Session, explanations: list[explanation.Explanation]) -> None:
     if session.json:
         return
-    rows: list[tuple[Text | str, ...]] = []
+    session.out.print()
+    session.out.print("Why did the others not fire?", style="bold")
     for each in explanations:
         if not each.run_ids:
             answer, reason = explanation.short(each)
-            rows.append((f"  {words.event(each.event)}", Text(answer, "yellow"), reason))
-    session.out.print()
-    session.out.print("Why did the others not fire?", style="bold")
-    session.out.print(_plain_table(rows))
+            session.out.print(f"  {words.event(each.event)}", soft_wrap=True)
+            session.out.print(Text(f"      {answer}: ", "yellow").append(reason, "default"), soft_wrap=True)
 
 
 def _conclude(session: Session, stage: _Stage, checks: list[Check], events: int) -> int:
@@ -188,9 +185,3 @@ def _say(session: Session, what: str, text: str, where: str) -> None:
     if not session.json:
         line = Text("✓ ", "green").append(f"{what:<10}", "bold").append(f"{text:<47} ").append(where, "cyan")
         session.out.print(line, soft_wrap=True)
-
-
-def _plain_table(rows: list[tuple[Text | str, ...]]) -> Table:
-    result = tables.table(("EVENT", "ANSWER", "WHY"), rows)
-    result.show_header = False
-    return result

@@ -45,25 +45,33 @@ async def serve(session: Session, chosen: DevSettings) -> None:
     configure_logs("WARNING" if chosen.log_level.upper() == "INFO" else chosen.log_level)
     engine = Engine(chosen)
     await engine.start()
-    keys = Credentials(engine.credentials.client_id, engine.credentials.client_secret)
-    file = credentials.save(engine.api_url, keys)
-    _print_start(session, engine, file)
+    _print_start(session, engine, _save_credentials(session, engine))
     await run_until_signalled(engine)
     session.err.print("Stopped.")
 
 
-def _print_start(session: Session, engine: Engine, file: Path) -> None:
+def _save_credentials(session: Session, engine: Engine) -> Path | None:
+    """Let the commands find the keys. A home folder that cannot be written to does not keep the engine from running."""
+    keys = Credentials(engine.credentials.client_id, engine.credentials.client_secret)
+    try:
+        return credentials.save(engine.api_url, keys)
+    except UsageError as error:
+        session.err.print(f"warning: {error.message}", style="yellow", soft_wrap=True)
+        return None
+
+
+def _print_start(session: Session, engine: Engine, file: Path | None) -> None:
     url, data = engine.api_url, engine.settings.data
     kept = f"in {data}" if data is not None else "in memory: all is forgotten at the end (--data DIR keeps it)"
     networks = engine.settings.egress.allowed_networks
     if session.json:
-        session.print_json({"url": url, "data": None if data is None else str(data), "credentials": str(file)})
+        session.print_json({"url": url, "data": None if data is None else str(data), "credentials": file and str(file)})
         return
     rows = [
         ("API", url),
         ("Swagger UI", f"{url}/"),
         ("Runs and workflows", kept),
-        ("Credentials", f"{file} (the commands find them there)"),
+        ("Credentials", f"{file} (the commands find them there)" if file else "nowhere; see the warning"),
         (
             "May call",
             "public addresses" + (f" and {', '.join(networks)}" if networks else "; more with --allow-network"),

@@ -57,6 +57,7 @@ class RunSnapshot:
     label: str | None
     created_by: str
     created_at: int | None
+    updated_at: int | None
     completed_at: int | None
     nodes: tuple[NodeSnapshot, ...]
 
@@ -76,6 +77,7 @@ def read(run: JsonDict) -> RunSnapshot:
         label=_label(run.get("statusLabel")),
         created_by=str(run.get("createdBy") or ""),
         created_at=instant(run.get("createdAt")),
+        updated_at=instant(run.get("updatedAt")),
         completed_at=instant(run.get("completedAt")),
         nodes=tuple(_node(node, outputs) for node in run.get("nodeRuns") or () if isinstance(node, dict)),
     )

@@ -1,5 +1,6 @@
 """Watching one run to its end: drawn again and again on a terminal, line by line anywhere else."""
 
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -55,20 +56,43 @@ def last(stream: Iterator[JsonDict]) -> JsonDict:
 
 
 def _draw_live(session: Session, stream: Iterator[JsonDict]) -> JsonDict:
-    def picture(run: RunSnapshot) -> Group:
-        lines = timeline.lines(run, timeline.Options(width=session.out.width))
-        room = session.out.height - 1
-        if not run.is_over and len(lines) > room > 2:
-            lines = [lines[0], Text(f"  … {len(lines) - room + 1} lines above", "dim"), *lines[2 - room :]]
-        return Group(*lines)
-
+    picture = _Picture(session)
     document: JsonDict | None = None
-    with Live(console=session.out, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(
+        console=session.out, get_renderable=picture.draw, refresh_per_second=10, vertical_overflow="visible"
+    ) as live:
         for document in stream:
-            live.update(picture(snapshot.read(document)), refresh=True)
+            picture.show(snapshot.read(document))
+            live.refresh()
     if document is None:
         raise CommandError("The server told nothing about the run.")
     return document
+
+
+class _Picture:
+    """The run as it is drawn between two states: what is at work grows older."""
+
+    def __init__(self, session: Session) -> None:
+        self._console = session.out
+        self._run: RunSnapshot | None = None
+        self._since = 0.0
+
+    def show(self, run: RunSnapshot) -> None:
+        self._run, self._since = run, time.monotonic()
+
+    def draw(self) -> Group:
+        run = self._run
+        if run is None:
+            return Group(Text("waiting for the run to start …", "dim"))
+        # By the server's clock at its last word, so that a wrong clock here does no harm.
+        passed = int((time.monotonic() - self._since) * 1000)
+        now = None if run.updated_at is None else run.updated_at + passed
+        lines = timeline.lines(run, timeline.Options(width=self._console.width, now=now))
+        room = self._console.height - 1
+        if not run.is_over and len(lines) > room > 2:
+            hidden = Text(f"  … {len(lines) - room + 1} lines above", "dim")
+            lines = [lines[0], hidden, *lines[2 - room :]]
+        return Group(*lines)
 
 
 def _draw_plain(session: Session, stream: Iterator[JsonDict]) -> JsonDict:

@@ -139,7 +139,7 @@ class Engine:
             roles=("Admin",),
         )  # fmt: skip
         settings = ApiSettings(token_secret=self.keys.token_secret, clients=(admin, *self.settings.clients))
-        self.app = create_app(ports, settings)
+        self.app = create_app(ports, settings, metrics.registry)
 
 
 def _policy(settings: DevSettings) -> EgressPolicy:

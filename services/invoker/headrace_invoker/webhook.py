@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from headrace.contracts.envelope import is_deeper
 from headrace.core.commands import Accepted, AttemptFailureKind, Failed, InvokeNode, Outcome, Succeeded
 from headrace.core.json import Json, JsonObject
+from headrace.core.limits import JSON_DEPTH
 from headrace.core.run import LogLine
 from headrace.ports.caller import Caller, CallFailure, CallOutcome, CallRequest, CallResponse, FailureKind
 from headrace.ports.clock import Clock
@@ -44,8 +46,7 @@ class WebhookPerformer:
         return Performance(read_outcome(request, outcome, self._clock.now()), (self._describe(call, outcome),))
 
     def _describe(self, call: CallRequest, outcome: CallOutcome) -> LogLine:
-        parts = urlsplit(call.url)
-        where = f"{call.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        where = f"{call.method} {_place(call.url)}"
         if isinstance(outcome, CallResponse):
             level = "INFO" if 200 <= outcome.status < 300 else "WARN"
             return self._line(level, f"{where} answered {outcome.status} in {outcome.elapsed_seconds * 1000:.0f} ms")
@@ -122,13 +123,18 @@ def _failure(request: InvokeNode, failure: CallFailure) -> Failed:
 
 
 def read_body(body: bytes) -> Json:
-    """The answer's body: JSON where it is JSON, else text; an empty body is an empty object (spec 3.2)."""
+    """The answer's body: JSON where it is JSON, else text; an empty body is an empty object (spec 3.2).
+
+    JSON that is nested too deeply for messages counts as text.
+    """
     if not body.strip():
         return {}
     try:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError:
         return body.decode("utf-8", "replace").replace("\0", "\ufffd")
+    if body.count(b"[") + body.count(b"{") > JSON_DEPTH and is_deeper(value, JSON_DEPTH):
+        return body.decode()
     return value
 
 
@@ -136,12 +142,22 @@ def retry_after(header: str | None, now: int) -> float | None:
     """Seconds that a Retry-After header asks for, in either of its forms; None when it says nothing usable."""
     if not header:
         return None
-    if header.strip().isdigit():
-        return float(header.strip()[:9])
+    seconds = header.strip()
+    if seconds.isascii() and seconds.isdecimal():
+        return float(seconds[:9])
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now / 1000)
     except (ValueError, OverflowError):
         return None
+
+
+def _place(url: str) -> str:
+    """The URL without what may be secret in it: credentials, query, fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an invalid URL"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _excerpt(body: bytes) -> str:

@@ -12,7 +12,6 @@ from headrace.core.decide import decide
 from headrace.core.decision import Decision, Question, Rejection
 from headrace.core.expression import Answer, Evaluation
 from headrace.core.plan import Plan
-from headrace.core.run import Run
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.log import Message, Record
 from headrace.ports.stores import StoredRun
@@ -29,6 +28,7 @@ class Turn:
     records: Sequence[Record]
     next: StoredRun | None = None
     decisions: list[Decision] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     _answers: dict[int, dict[str, dict[str, Answer]]] = field(default_factory=dict)
 
     @property
@@ -36,21 +36,28 @@ class Turn:
         """The commands' rejections."""
         return [decision.rejection for decision in self.decisions if decision.rejection is not None]
 
-    def decide(self) -> tuple[list[tuple[int, Question]], list[tuple[Record, Exception]]]:
-        """Decide every command in order; questions still open, or records whose decision is a bug."""
+    def decide(self, topics: TopicNames) -> tuple[list["Asked"], list[tuple[Record, Exception]]]:
+        """Decide every command in order; questions still open, or records whose decision is a bug.
+
+        What leaves the process is written here, since a value that cannot be must cost no other record its decision.
+        """
         self.decisions.clear()
+        self.messages.clear()
         run = self.stored.run if self.stored else None
         bugs: list[tuple[Record, Exception]] = []
         for index, command in enumerate(self.commands):
             assert self.plan is not None
             try:
                 decision = decide(self.plan, run, command, self._answers.get(index, {}))
+                asked = [Asked(self, index, question, _evaluation(question)) for question in decision.questions]
+                messages = _messages(decision, topics)
             except Exception as error:
                 bugs.append((self.records[index], error))
                 continue
-            if decision.questions:
-                return [(index, question) for question in decision.questions], bugs
+            if asked:
+                return asked, bugs
             self.decisions.append(decision)
+            self.messages.extend(messages)
             run = decision.run
         return [], bugs
 
@@ -59,7 +66,7 @@ class Turn:
         scope = self._answers.setdefault(index, {}).setdefault(question.scope, {})
         scope.update(zip(question.programs, answers, strict=True))
 
-    def gather(self, now: int, topics: TopicNames) -> None:
+    def gather(self, now: int) -> None:
         """Turn the accepted decisions into one save with its outbox."""
         accepted = [decision for decision in self.decisions if decision.events]
         if not accepted:
@@ -67,15 +74,29 @@ class Turn:
         run = accepted[-1].run
         assert run is not None
         known = self.stored.outbox if self.stored and not self.from_cache else ()
-        outbox = (*known, *_messages(accepted, run, topics))
+        outbox = (*known, *self.messages)
         self.next = StoredRun(run, self.stored.rev + 1 if self.stored else 0, outbox, now)
 
 
-def _messages(accepted: Sequence[Decision], run: Run, topics: TopicNames) -> list[Message]:
-    messages: list[Message] = []
-    for decision in accepted:
-        messages.extend(encode_request(request, topics) for request in decision.requests)
-        messages.extend(encode_event(run, event, topics) for event in decision.events)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of one command in a turn, as the evaluator takes it."""
+
+    turn: Turn
+    index: int
+    question: Question
+    evaluation: Evaluation
+
+
+def _evaluation(question: Question) -> Evaluation:
+    return Evaluation(question.programs, orjson.dumps(question.input))
+
+
+def _messages(decision: Decision, topics: TopicNames) -> list[Message]:
+    if decision.run is None:
+        return []
+    messages = [encode_request(request, topics) for request in decision.requests]
+    messages.extend(encode_event(decision.run, event, topics) for event in decision.events)
     return messages
 
 
@@ -86,16 +107,15 @@ async def decide_turns(
     bugs: list[tuple[Record, Exception]] = []
     open_turns = list(turns.values())
     while open_turns:
-        asked: list[tuple[Turn, int, Question]] = []
+        asked: list[Asked] = []
         for turn in open_turns:
-            questions, failed = turn.decide()
-            asked.extend((turn, index, question) for index, question in questions)
+            questions, failed = turn.decide(topics)
+            asked.extend(questions)
             if not questions:
                 bugs.extend(failed)
-                turn.gather(now, topics)
+                turn.gather(now)
         if asked:
-            evaluations = [Evaluation(question.programs, orjson.dumps(question.input)) for _, _, question in asked]
-            for (turn, index, question), answers in zip(asked, await evaluator.evaluate(evaluations), strict=True):
-                turn.answer(index, question, answers)
-        open_turns = list({id(turn): turn for turn, _, _ in asked}.values())
+            for it, answers in zip(asked, await evaluator.evaluate([it.evaluation for it in asked]), strict=True):
+                it.turn.answer(it.index, it.question, answers)
+        open_turns = list({id(it.turn): it.turn for it in asked}.values())
     return bugs

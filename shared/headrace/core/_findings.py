@@ -23,7 +23,7 @@ class Findings:
     """
 
     def __init__(self) -> None:
-        self._problems: list[Problem] = []
+        self._problems: dict[Problem, None] = {}
         self._left_out = 0
         self._errors = False
 
@@ -32,13 +32,18 @@ class Findings:
         return len(self._problems) >= limits.PROBLEMS
 
     @property
+    def full_and_more(self) -> bool:
+        """Whether looking further can only raise the count of those that are left out."""
+        return self._left_out > 0
+
+    @property
     def has_errors(self) -> bool:
         return self._errors
 
     def add(self, problem: Problem) -> None:
         self._errors = self._errors or problem.severity == "error"
         if not self.full:
-            self._problems.append(problem)
+            self._problems[problem] = None
         elif problem not in self._problems:
             self._left_out += 1
 
@@ -54,10 +59,10 @@ class Findings:
 
     def result(self) -> tuple[Problem, ...]:
         """All problems once each, closed by a line that says how many more there are."""
-        problems = list(dict.fromkeys(self._problems))
+        problems = list(self._problems)
         if self._left_out:
             message = f"The document has at least {self._left_out} more problems; they are not listed."
-            severity: Severity = "error" if any(problem.severity == "error" for problem in problems) else "warning"
+            severity: Severity = "error" if self._errors else "warning"
             problems.append(Problem("", "too-many-problems", message, "Mend the listed ones and try again.", severity))
         return tuple(problems)
 

@@ -50,4 +50,4 @@ def dead_from_start(plan: Plan, trigger: str) -> Mapping[int, bool]:
         if name != trigger and not node.incoming
         for index in node.outgoing
     }
-    return settle(plan, {}, news).edges
+    return settle(plan, {}, news).edges if news else news

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.core import _flow_shapes as shapes
 from headrace.core._findings import Findings, TextProblem, closest, did_you_mean, quoted
@@ -42,17 +42,24 @@ class References:
     definition: Definition
     flow: Flow
     findings: Findings
+    _outputs: dict[frozenset[str], Mapping[str, Shape]] = field(default_factory=dict)
 
     def check(self, use: Use) -> None:
         """Everything that can be said for certain about one program."""
         if self._has_foreign_words(use):
             return
-        outputs = shapes.outputs_shape(self.definition, self.flow.starts[use.node.identifier])
+        outputs = self._outputs_at(use)
         if self._has_bare_names(use, outputs):
             return
         for path in use.paths:
             if path and isinstance(path[0], str):
                 self._check_path(use, path, outputs)
+
+    def _outputs_at(self, use: Use) -> Mapping[str, Shape]:
+        starts = self.flow.starts[use.node.identifier]
+        if starts not in self._outputs:
+            self._outputs[starts] = shapes.outputs_shape(self.definition, starts)
+        return self._outputs[starts]
 
     def warn(self, use: Use, code: str, message: str, hint: str) -> None:
         """A warning at the program: at its braces when it is a block of a template."""

@@ -29,17 +29,14 @@ class Use:
     place: Place
     pointer: str
     program: Program
+    bare: str
+    """The text with its string literals emptied; names in brackets stay."""
     paths: tuple[Path, ...]
     index: int | None = None
 
     @property
     def text(self) -> str:
         return self.program.text
-
-    @property
-    def bare(self) -> str:
-        """The text without what stands in strings, but for names in brackets."""
-        return without_strings(self.program.text)
 
     @property
     def careful(self) -> bool:
@@ -69,17 +66,19 @@ def is_careful(bare: str) -> bool:
 
 def without_strings(text: str) -> str:
     """The program with its string literals emptied; names in brackets stay."""
+    if '"' not in text:
+        return text
     return _QUOTED.sub(lambda match: match[1] or '""', text)
 
 
 def _use(node: Node, place: Place, where: str, program: Program, index: int | None = None) -> Use:
-    paths = program.paths if program.native is not None else _scan(program.text)
-    return Use(node, place, where, program, paths, index)
+    bare = without_strings(program.text)
+    paths = program.paths if program.native is not None else _scan(bare)
+    return Use(node, place, where, program, bare, paths, index)
 
 
-def _scan(text: str) -> tuple[Path, ...]:
+def _scan(bare: str) -> tuple[Path, ...]:
     """Paths that a program surely reads from its root: those before anything could change what `.` means."""
-    bare = without_strings(text)
     if re.search(r"\bdef\b", bare):
         return ()
     change = _REBINDING.search(bare)

@@ -171,6 +171,8 @@ def _selected(branch: PlanBranch) -> JsonObject:
 
 def labels(draft: Draft, node: PlanNode, branch: PlanBranch) -> dict[str, str]:
     """The status labels of a chosen branch; a label that cannot be evaluated is left out."""
+    if branch.label is None and branch.run_label is None:
+        return {}
     root = context(draft.plan, draft.run)
     found = {}
     for field, program in (("label", branch.label), ("run_label", branch.run_label)):

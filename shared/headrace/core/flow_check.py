@@ -28,4 +28,6 @@ def check_flow(definition: Definition) -> tuple[Problem, ...]:
         branches.check(node)
         for use in uses(node):
             references.check(use)
+            if findings.full_and_more:
+                return findings.result()
     return findings.result()

@@ -10,7 +10,11 @@ def configure_logs(level: str = "INFO", human: bool = False) -> None:
     """Set up logging once per process; `human` gives coloured lines for a terminal in place of JSON."""
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor
-    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    # Plain tracebacks only: the fancy ones print local variables, and these may hold secrets.
+    plain = structlog.dev.plain_traceback
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=plain) if human else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -2,6 +2,7 @@
 
 from headrace.core.events import NodeCompleted, NodeStarted, RunCompleted, RunStarted, fold
 from headrace.core.expression import Failure
+from headrace.core.json import JsonObject
 from tests.scenario import Scenario, condition, edge, plan_of, start_node, webhook, workflow
 
 
@@ -217,7 +218,7 @@ def test_the_same_start_asks_for_the_same_work() -> None:
 
 def test_dialects_decide_alike() -> None:
     """Spec 0.2: the same branch written three ways takes the same path."""
-    nodes = {
+    nodes: JsonObject = {
         "S": {
             "type": "CONDITION",
             "conditions": [{"title": "y", "expression": "true", "connectionIdentifier": "e2"}],
@@ -226,7 +227,7 @@ def test_dialects_decide_alike() -> None:
         "O": {"type": "CONDITION", "options": [{"identifier": "y", "title": "y", "expression": "true"}]},
         "L": {"type": "CONDITION", "outlets": [{"identifier": "y", "title": "y", "expression": "true"}]},
     }  # fmt: skip
-    ways = {
+    ways: dict[str, list[JsonObject]] = {
         "S": [{"identifier": "e2"}, {"identifier": "e3"}],
         "O": [{"sourceOptionIdentifier": "y"}, {"fallback": True}],
         "L": [{"sourceOutletIdentifier": "y"}, {"fallback": True}],

@@ -10,7 +10,7 @@ from headrace.core.json import Json, JsonObject
 from headrace.core.times import iso
 from tests.scenario import BEGIN, RUN_ID, Scenario, condition, edge, plan_of, start_node, webhook, workflow
 
-ANSWER = {"response": {"status": 200, "data": {"ticket": "T-9"}}}
+ANSWER: JsonObject = {"response": {"status": 200, "data": {"ticket": "T-9"}}}
 
 
 def after(variables: JsonObject, output: JsonObject | None = None, **config: Any) -> Scenario:
@@ -23,8 +23,8 @@ def after(variables: JsonObject, output: JsonObject | None = None, **config: Any
 
 def labelled(*outlets: JsonObject) -> Scenario:
     """A run of one condition with these outlets."""
-    listed = [{"title": "t", **outlet} for outlet in outlets]
-    nodes = [start_node(), {"identifier": "c", "config": {"type": "CONDITION", "outlets": listed}}]
+    listed: list[Json] = [{"title": "t", **outlet} for outlet in outlets]
+    nodes: list[JsonObject] = [start_node(), {"identifier": "c", "config": {"type": "CONDITION", "outlets": listed}}]
     return Scenario.of(nodes, [edge("start", "c")]).start({"n": 1, "long": "x" * 300})
 
 
@@ -99,7 +99,7 @@ def test_a_variable_without_a_value_is_left_out() -> None:
 
 
 def test_variables_of_a_trigger_replace_its_inputs() -> None:
-    trigger = {**start_node(), "variables": {"double": "{{ .n }}{{ .result.n }}"}}
+    trigger: JsonObject = {**start_node(), "variables": {"double": "{{ .n }}{{ .result.n }}"}}
 
     scenario = Scenario.of([trigger, webhook("a", body={"x": "{{ .outputs.start.double }}"})], [edge("start", "a")])
     scenario.start({"n": 4})
@@ -109,7 +109,7 @@ def test_variables_of_a_trigger_replace_its_inputs() -> None:
 
 
 def test_variables_of_a_trigger_that_cannot_be_evaluated_fail_the_run() -> None:
-    trigger = {**start_node(), "variables": {"x": "{{ .n.m }}"}}
+    trigger: JsonObject = {**start_node(), "variables": {"x": "{{ .n.m }}"}}
 
     scenario = Scenario.of([trigger, webhook("a")], [edge("start", "a")]).start({"n": 4})
 
@@ -119,7 +119,7 @@ def test_variables_of_a_trigger_that_cannot_be_evaluated_fail_the_run() -> None:
 
 
 def test_variables_of_a_condition_read_the_selected_outlet() -> None:
-    node = {**condition("c", yes="true"), "variables": {"path": "{{ .selectedOutlet.identifier }}"}}
+    node: JsonObject = {**condition("c", yes="true"), "variables": {"path": "{{ .selectedOutlet.identifier }}"}}
 
     scenario = Scenario.of([start_node(), node], [edge("start", "c")]).start()
 
@@ -221,7 +221,7 @@ def test_labels_of_the_chosen_branch_name_the_node_run_and_the_run() -> None:
 
 @pytest.mark.parametrize("text", [".outputs.start.n.m", ".outputs.start.n", "null", '""', "empty"])
 def test_a_label_that_is_no_text_is_left_out(text: str) -> None:
-    label = {"text": text}
+    label: Json = {"text": text}
 
     scenario = labelled(
         {"identifier": "yes", "expression": "true", "statusLabel": label, "workflowStatusLabel": label},
@@ -242,7 +242,7 @@ def test_the_last_label_of_the_run_stays() -> None:
         more: JsonObject = {"workflowStatusLabel": {"text": f'"{label}"'}} if label else {}
         return {"identifier": "yes", "title": "t", "expression": "true", **more}
 
-    conditions = [
+    conditions: list[JsonObject] = [
         {"identifier": f"c{index}", "config": {"type": "CONDITION", "outlets": [outlet(label)]}}
         for index, label in enumerate(["first", "second", None])
     ]

@@ -148,7 +148,7 @@ def test_variables_ask_with_the_raw_output_at_the_root() -> None:
 
 
 def test_variables_of_a_trigger_ask_too() -> None:
-    trigger = {**start_node(), "variables": {"x": "{{" + FIRST + "}}"}}
+    trigger: JsonObject = {**start_node(), "variables": {"x": "{{" + FIRST + "}}"}}
     scenario = Scenario.of([trigger], [])
 
     (question,) = questions(scenario)
@@ -176,11 +176,11 @@ def test_links_ask_one_by_one_and_a_failed_answer_skips_its_link() -> None:
 
 @pytest.mark.parametrize(("answer", "label"), [("fine", "fine"), (BROKEN, None), (EMPTY, None), (7, None)])
 def test_labels_ask_and_a_failed_answer_leaves_them_out(answer: Any, label: str | None) -> None:
-    outlet = {
+    outlet: JsonObject = {
         "identifier": "yes", "title": "t", "expression": "true",
         "statusLabel": {"text": FIRST}, "workflowStatusLabel": {"text": SECOND},
     }  # fmt: skip
-    nodes = [start_node(), {"identifier": "c", "config": {"type": "CONDITION", "outlets": [outlet]}}]
+    nodes: list[JsonObject] = [start_node(), {"identifier": "c", "config": {"type": "CONDITION", "outlets": [outlet]}}]
     scenario = Scenario.of(nodes, [edge("start", "c")])
 
     for expected in (FIRST, SECOND):

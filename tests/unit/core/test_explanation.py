@@ -36,7 +36,10 @@ def explained(*expressions: str, answers: Any = None, event: JsonObject | None =
 @pytest.mark.parametrize(
     ("config", "action", "blueprint", "property_", "verdict", "reason"),
     [
-        ({"blueprint": "team"}, "UPDATE", "service", None, "other-blueprint", "it listens to blueprint team, not service"),
+        (
+            {"blueprint": "team"}, "UPDATE", "service", None,
+            "other-blueprint", "it listens to blueprint team, not service",
+        ),
         ({}, "CREATE", "service", None, "other-event", "it listens to ENTITY_UPDATED, and this is a CREATE"),
         ({}, "UPSERT", "service", None, "other-event", "it listens to ENTITY_UPDATED, and this is an UPSERT"),
         (

@@ -67,8 +67,14 @@ def test_one_true_expression_outweighs_a_failing_one_with_or() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "matched", "failed"),
-    [(True, True, False), (False, False, False), (1, False, False), (EMPTY, False, False), (Failure("time", "slow"), False, True)],
-)  # fmt: skip
+    [
+        (True, True, False),
+        (False, False, False),
+        (1, False, False),
+        (EMPTY, False, False),
+        (Failure("time", "slow"), False, True),
+    ],
+)
 def test_foreign_expressions_are_judged_by_their_answers(answer: Any, matched: bool, failed: bool) -> None:
     listener = listener_of(FOREIGN)
 
@@ -199,7 +205,7 @@ def test_where_jq_fails_the_value_equals_nothing(path: Path) -> None:
 
 def test_the_listeners_of_a_workflow_are_its_published_event_triggers() -> None:
     def trigger(name: str, **config: Any) -> JsonObject:
-        event = {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}
+        event: Json = {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}
         return {"identifier": name, "config": {"type": "EVENT_TRIGGER", "event": event, **config}}
 
     condition = {"type": "JQ", "expressions": [".a == 1", FOREIGN], "combinator": "or"}

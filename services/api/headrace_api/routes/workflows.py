@@ -63,8 +63,8 @@ async def validate_workflow(request: Request) -> Response:
     require_editor(request)
     context = context_of(request)
     body = await read_body(request, context.settings.body_limit_bytes, unique_keys=True)
-    verdict = await saving.judge(body.value, context.ports.evaluator)
-    return answer({"valid": not verdict.errors, "problems": body.present(verdict.problems)})
+    verdict = await saving.judge(body, body.value, context.ports.evaluator)
+    return answer({"valid": not verdict.errors, "problems": await saving.present(body, verdict.problems)})
 
 
 @router.get(
@@ -239,13 +239,13 @@ async def _judged(
     context: Context, body: Body, candidate: Json, identifier: str | None = None
 ) -> tuple[list[JsonObject], JsonObject]:
     """The warnings to show and the document to store. Raises ApiError 422 with every problem."""
-    verdict = await saving.judge(candidate, context.ports.evaluator, identifier)
+    verdict = await saving.judge(body, candidate, context.ports.evaluator, identifier)
     if verdict.errors or not isinstance(candidate, dict):
         count = len(verdict.errors)
         first = verdict.errors[0].message
         message = first if count == 1 else f"{first} And {count - 1} more; see errors."
-        raise ApiError("invalid_workflow", message, body.present(verdict.problems))
-    return body.present(verdict.warnings), candidate
+        raise ApiError("invalid_workflow", message, await saving.present(body, verdict.problems))
+    return await saving.present(body, verdict.warnings), candidate
 
 
 def _check_match(request: Request, current: WorkflowVersion) -> bool:
