@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, get_args
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
@@ -22,7 +23,7 @@ from headrace.runtime.loop import LoopSettings
 from headrace.runtime.metrics import Metrics
 from headrace_api.metrics import Metrics as ApiMetrics
 from headrace_api.settings import ApiSettings, Client
-from headrace_dev.app import DATABASE
+from headrace_dev.app import DATABASE, Engine
 from headrace_dev.settings import PREFIX, DevSettings
 from headrace_invoker.handler import InvokerSettings
 from headrace_orchestrator.app import OrchestratorSettings
@@ -148,6 +149,16 @@ def test_every_metric_is_listed_with_its_type_and_labels() -> None:
 
     assert {(name, kind, labels) for name, kind, labels, *_ in rows} == expected
     assert len(rows) == len(expected)
+
+
+async def test_the_engine_shows_every_metric_that_is_listed() -> None:
+    engine = Engine(DevSettings(port=0))
+    await engine.start()
+    async with httpx.AsyncClient(base_url=engine.api_url) as client:
+        served = (await client.get("/metrics")).text
+    await engine.stop()
+
+    assert [row[0] for row in rows_of("docs/metrics.md", "metric") if f"# TYPE {row[0]} " not in served] == []
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
-from headrace_cli import snapshot, timeline
+from rich.console import Console
+
+from headrace_cli import snapshot, timeline, watching
+from headrace_cli.session import Session
 from tests.cli.samples import EVENT, at, node_run, run
 
 
@@ -103,3 +107,28 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_what_the_server_leaves_out_does_no_harm() -> None:
     assert printed({"identifier": "wfr_1", "status": "IN_PROGRESS"}, width=90) == ["● RUNNING    wfr_1"]
+
+
+def test_on_a_terminal_the_run_is_drawn_again_and_ends_with_its_whole_timeline() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=10, color_system=None)
+    session = Session()
+    session.__dict__["out"] = console
+    names = [f"step-{number}" for number in range(20)]
+    going = run([node_run(name, "WEBHOOK", 0, 5) for name in names[:-1]] + [node_run(names[-1], "WEBHOOK", 5, None)])
+    over = run([node_run(name, "WEBHOOK", 0, 5) for name in names], end=10)
+
+    document = watching.draw(session, iter([going, over]))
+
+    assert document is over
+    assert isinstance(console.file, io.StringIO)
+    written = console.file.getvalue()
+    assert "lines above" in written, "what does not fit is said, not lost"
+    assert all(name in written[written.rindex("✓ SUCCESS  tier-change") :] for name in names)
+
+
+def test_what_is_at_work_grows_older_between_two_states() -> None:
+    document = run([node_run("call", "WEBHOOK", 0, None)])
+
+    (line,) = printed(document, width=90, now=snapshot.instant(at(1500)))[1:]
+
+    assert line == "  ● RUNNING   call    1.5 s"

@@ -202,16 +202,22 @@ class BreakingProxy:
     def __init__(self, url: str, breaks: int) -> None:
         self._port = int(url.rsplit(":", 1)[1])
         self._breaks = breaks
+        self._relays: set[asyncio.Task[None]] = set()
         self.broken = 0
 
     async def start(self) -> int:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def stop(self) -> None:
         self._server.close()
-        await asyncio.sleep(0.05)
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._relays.add(asyncio.create_task(self._relay(reader, writer)))
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -223,12 +229,11 @@ class BreakingProxy:
                 if b"event: run" in chunk and self.broken < self._breaks:
                     self.broken += 1
                     break
-        except ConnectionError:
-            pass
         finally:
             upward.cancel()
-            writer.close()
-            far_writer.close()
+            for end in (writer, far_writer):
+                end.close()
+            await asyncio.gather(upward, writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
 
     @staticmethod
     async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -74,13 +74,14 @@ class House:
         return list((await self.call("GET", "/v1/workflows/runs", params=parameters))["workflowRuns"])
 
     async def run_when(self, run_id: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """The run, once something holds of it."""
+        """The run, once it is there and something holds of it."""
 
         async def look() -> dict[str, Any] | None:
-            run = await self.run(run_id)
-            return run if holds(run) else None
+            response = await self.client.get(f"/v1/workflows/runs/{run_id}")
+            run = response.json()["workflowRun"] if response.status_code == 200 else None
+            return run if run and holds(run) else None
 
-        return await until(look, f"run {run_id} to change; it is {await self.run(run_id)}")
+        return await until(look, f"run {run_id} to change")
 
     async def finished(self, run_id: str) -> dict[str, Any]:
         """The run, once it is over."""
@@ -104,11 +105,6 @@ class House:
         """The finished run that an event started, and no other."""
         run_ids = await self.started_by(event_id)
         assert len(run_ids) == 1
-
-        async def look() -> bool:
-            return (await self.client.get(f"/v1/workflows/runs/{run_ids[0]}")).status_code == 200
-
-        await until(look, f"run {run_ids[0]} to appear")
         return await self.finished(run_ids[0])
 
     async def publish(self, value: bytes | None, headers: Headers = (), topic: str = "", key: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from rich.table import Table
 from rich.text import Text
 
 from headrace_cli import tables, words
@@ -67,7 +66,7 @@ def head(explanation: Explanation) -> Text:
     return text
 
 
-def table(explanation: Explanation) -> Table:
+def table(explanation: Explanation, width: int) -> list[Text]:
     """Every trigger that was considered: its answer, and the clause that said no with the values it saw."""
     rows = []
     for verdict in explanation.verdicts:
@@ -77,7 +76,7 @@ def table(explanation: Explanation) -> Table:
         if verdict.run_id:
             why = f"run {verdict.run_id}"
         rows.append((Text(f"{verdict.workflow}{version}", "bold"), verdict.trigger, Text(answer, style), why))
-    return tables.table(("WORKFLOW", "TRIGGER", "ANSWER", "WHY"), rows)
+    return tables.table(("WORKFLOW", "TRIGGER", "ANSWER", "WHY"), rows, width, wrap=True)
 
 
 def short(explanation: Explanation) -> tuple[str, str]:

@@ -33,5 +33,4 @@ def _print(session: Session, entry: JsonDict, node: str) -> None:
         sys.stdout.write(json.dumps({**entry, "node": node}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
         return
-    for line in tables.log_lines([snapshot.log_line(entry)], node):
-        session.out.print(line, soft_wrap=True)
+    session.print_lines(tables.log_lines([snapshot.log_line(entry)], node))

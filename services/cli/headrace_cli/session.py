@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from headrace_cli.client import Client
 
@@ -67,6 +68,11 @@ class Session:
     def print_json(self, value: Any) -> None:
         """One JSON document on standard output."""
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def print_lines(self, lines: "Iterable[Text]") -> None:
+        """Lines that have their layout already."""
+        for line in lines:
+            self.out.print(line, soft_wrap=True)
 
     @contextmanager
     def working(self, message: str) -> Iterator[None]:

@@ -1,27 +1,51 @@
 """Lists as aligned columns: workflows, versions, runs, log lines."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from headrace_cli import snapshot, words
 from headrace_cli.client import JsonDict
 
 Cell = str | Text
+_GAP = "  "
+_NARROWEST = 24
+"""The last column gets at least so many cells, even if lines grow longer than the terminal is wide."""
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
-    """Columns without lines around them; cells are never cut before the terminal ends."""
-    result = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in headings:
-        result.add_column(heading, no_wrap=heading != "DESCRIPTION", overflow="fold")
-    for row in rows:
-        result.add_row(*row)
+def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], width: int, wrap: bool = False) -> list[Text]:
+    """Aligned columns without lines around them. All but the last are as wide as they need to be.
+
+    What does not fit into the last one goes on in the next line if `wrap`, else it is cut.
+    """
+    lines = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    lines.insert(0, [Text(heading, "dim") for heading in headings])
+    widths = [max(row[column].cell_len for row in lines) for column in range(len(headings) - 1)]
+    left = max(width - sum(widths) - len(_GAP) * len(widths), _NARROWEST)
+    result: list[Text] = []
+    for row in lines:
+        begin = Text()
+        for cell, wanted in zip(row, widths, strict=False):
+            begin.append_text(cell).append(" " * (wanted - cell.cell_len) + _GAP)
+        pieces = _pieces(row[-1], left, wrap)
+        result.append(begin.append_text(pieces[0]))
+        indent = " " * (sum(widths) + len(_GAP) * len(widths))
+        result.extend(Text(indent).append_text(piece) for piece in pieces[1:])
+    for line in result:
+        line.rstrip()
     return result
 
 
-def workflows(documents: Sequence[JsonDict]) -> Table:
+def _pieces(cell: Text, width: int, wrap: bool) -> list[Text]:
+    if wrap:
+        found = [piece for line in cell.plain.split("\n") for piece in textwrap.wrap(line, width) or [""]]
+        return [Text(piece, cell.style) for piece in found]
+    cell.truncate(width, overflow="ellipsis")
+    return [cell]
+
+
+def workflows(documents: Sequence[JsonDict], width: int) -> list[Text]:
     rows = [
         (
             Text(str(each.get("identifier", "")), "bold"),
@@ -29,22 +53,22 @@ def workflows(documents: Sequence[JsonDict]) -> Table:
             _triggers(each),
             str(len(each.get("nodes") or ())),
             _when(each.get("updatedAt")),
-            words.cut(str(each.get("title") or ""), 50),
+            str(each.get("title") or ""),
         )
         for each in documents
     ]
-    return table(("WORKFLOW", "VERSION", "TRIGGER", "NODES", "UPDATED (UTC)", "TITLE"), rows)
+    return table(("WORKFLOW", "VERSION", "TRIGGER", "NODES", "UPDATED (UTC)", "TITLE"), rows, width)
 
 
-def versions(documents: Sequence[JsonDict]) -> Table:
+def versions(documents: Sequence[JsonDict], width: int) -> list[Text]:
     rows = [
         (f"v{each.get('version', '?')}", _when(each.get("updatedAt")), str(each.get("updatedBy") or "-"))
         for each in documents
     ]
-    return table(("VERSION", "SAVED (UTC)", "BY"), rows)
+    return table(("VERSION", "SAVED (UTC)", "BY"), rows, width)
 
 
-def runs(documents: Sequence[JsonDict]) -> Table:
+def runs(documents: Sequence[JsonDict], width: int) -> list[Text]:
     rows = []
     for document in documents:
         run = snapshot.read(document)
@@ -58,14 +82,14 @@ def runs(documents: Sequence[JsonDict]) -> Table:
                 _attention(run),
             )
         )
-    return table(("RUN", "STATE", "WORKFLOW", "STARTED (UTC)", "DURATION", "AT"), rows)
+    return table(("RUN", "STATE", "WORKFLOW", "STARTED (UTC)", "DURATION", "AT"), rows, width)
 
 
 def _attention(run: snapshot.RunSnapshot) -> str:
     """The node that a reader looks for: the failed one, or what the run is at."""
     for node in run.nodes:
         if node.state == "FAILED":
-            return words.cut(f"{node.node}: {node.error}" if node.error else node.node, 60)
+            return " ".join(f"{node.node}: {node.error}".split()) if node.error else node.node
     at_work = [node for node in run.nodes if not node.is_over]
     return ", ".join(
         f"{node.node} {node.state}" + (f" ({node.attempt})" if node.attempt > 1 else "") for node in at_work

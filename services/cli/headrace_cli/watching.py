@@ -42,8 +42,7 @@ def draw(session: Session, stream: Iterator[JsonDict], transitions: bool = True)
         return _draw_live(session, stream)
     else:
         document = _draw_plain(session, stream) if transitions else last(stream)
-        for line in timeline.lines(snapshot.read(document), timeline.Options(width=session.out.width)):
-            session.out.print(line, soft_wrap=True)
+        session.print_lines(timeline.lines(snapshot.read(document), timeline.Options(width=session.out.width)))
     return document
 
 

@@ -38,14 +38,12 @@ def apply(
                 listed = [problems.as_json(file.name, each) for each in error.findings]
                 results.append({"file": file.name, "change": "rejected", "message": error.message, "problems": listed})
                 if not session.json:
-                    for line in problems.lines(file.name, file.text, error.findings):
-                        session.out.print(line, soft_wrap=True)
+                    session.print_lines(problems.lines(file.name, file.text, error.findings))
                     session.out.print(f"✗ {file.name}: {error.message}", style="bold red", soft_wrap=True)
                 continue
             results.append(_as_json(applied))
             if not session.json:
-                for line in problems.lines(file.name, file.text, applied.warnings):
-                    session.out.print(line, soft_wrap=True)
+                session.print_lines(problems.lines(file.name, file.text, applied.warnings))
                 session.out.print(_sentence(applied), soft_wrap=True)
     if session.json:
         session.print_json(results)

@@ -91,7 +91,7 @@ def _print(session: Session, explained: "Explanation") -> None:
 
     session.out.print(explanation.head(explained), soft_wrap=True)
     if explained.verdicts:
-        session.out.print(explanation.table(explained))
+        session.print_lines(explanation.table(explained, session.out.width))
     else:
         session.out.print(explanation.NOBODY)
 

@@ -89,7 +89,7 @@ def runs(
     elif not found:
         session.out.print("No runs." if workflow or status or result else "No runs yet.")
     else:
-        session.out.print(tables.runs(found))
+        session.print_lines(tables.runs(found, session.out.width))
 
 
 def show(
@@ -114,8 +114,7 @@ def show(
         session.print_json(document)
         return
     options = timeline.Options(width=session.out.width)
-    for line in timeline.lines(snapshot.read(document), options):
-        session.out.print(line, soft_wrap=True)
+    session.print_lines(timeline.lines(snapshot.read(document), options))
 
 
 def logs(
@@ -140,8 +139,7 @@ def logs(
         session.print_json(found)
         return
     for entry in found:
-        for line in tables.log_lines([snapshot.log_line(entry)], _node_of(entry)):
-            session.out.print(line, soft_wrap=True)
+        session.print_lines(tables.log_lines([snapshot.log_line(entry)], _node_of(entry)))
 
 
 def cancel(

@@ -34,7 +34,6 @@ def validate(
         session.print_json({"ok": not failed, "files": len(found), "problems": listed})
     else:
         for file, findings in zip(found, judged, strict=True):
-            for line in problems.lines(file.name, file.text, findings):
-                session.out.print(line, soft_wrap=True)
+            session.print_lines(problems.lines(file.name, file.text, findings))
         session.out.print(problems.summary(everything, len(found)))
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)

@@ -36,4 +36,5 @@ def workflows(
     elif not found:
         session.out.print("No workflows yet. `headrace apply -f examples/workflows` brings some.")
     else:
-        session.out.print(tables.versions(found) if versions else tables.workflows(found))
+        listing = tables.versions if versions else tables.workflows
+        session.print_lines(listing(found, session.out.width))
