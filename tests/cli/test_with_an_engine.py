@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from headrace_cli import dev_server, examples
 from headrace_cli.demo_receiver import Desk, Receiver
@@ -55,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         await receiver.start()
         return engine, receiver
 
-    with LoopThread() as loop:
+    with structlog.testing.capture_logs(), LoopThread() as loop:
         engine, receiver = loop.run(start())
         yield World(engine, receiver, folder, loop)
         loop.run(engine.stop())
@@ -301,6 +302,7 @@ def test_dev_options_win_over_the_environment(home: Path, monkeypatch: pytest.Mo
 def test_dev_says_so_when_its_port_is_taken_or_a_setting_is_unknown(
     world: World, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dev_server, "configure_logs", lambda level: None)
     taken = shell("dev", "--port", world.engine.api_url.rsplit(":", 1)[1])
     monkeypatch.setenv("HEADRACE_PROT", "8080")
     unknown = shell("dev", "--port", "0")

@@ -47,7 +47,7 @@ def test_the_demo_succeeds_and_prints_what_the_readme_shows(tmp_path: Path) -> N
 
     done = subprocess.run(
         [PROGRAMS / "headrace", "demo"], capture_output=True, text=True, cwd=tmp_path, timeout=120,
-        env={**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        env={**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "COLUMNS": "160"},
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -159,7 +159,7 @@ def check_run(plan: Plan, run: Run) -> None:
         assert run.result is not None
 
 
-@examples(800)
+@examples(600)
 @given(st.data())
 def test_every_step_of_every_history_keeps_the_rules(data: st.DataObject) -> None:
     workflow = data.draw(workflows())
@@ -186,7 +186,7 @@ def test_every_step_of_every_history_keeps_the_rules(data: st.DataObject) -> Non
     check_history(workflow, events, requests)
 
 
-@examples(500)
+@examples(300)
 @given(st.data())
 def test_whatever_happened_answering_all_that_is_open_ends_the_run(data: st.DataObject) -> None:
     workflow = data.draw(workflows())
@@ -231,7 +231,7 @@ def check_joins(run: Run, expected: Meaning) -> None:
         assert all(source in run.nodes and run.nodes[source].status == "COMPLETED" for source in before), name
 
 
-@examples(800)
+@examples(600)
 @given(workflows(risky=False, plain=True), st.data())
 def test_a_run_comes_to_what_its_workflow_means(workflow: Workflow, data: st.DataObject) -> None:
     failing = data.draw(st.sets(st.sampled_from(sorted(workflow.plan.nodes))))
@@ -278,7 +278,7 @@ def test_the_same_start_makes_the_same_requests_however_often_it_is_decided(
     assert isinstance(decision.events[0], RunStarted)
 
 
-@examples(500)
+@examples(300)
 @given(workflows(), st.data())
 def test_a_cancel_by_force_ends_any_run_at_once(workflow: Workflow, data: st.DataObject) -> None:
     decision, _ = answered(data.draw, workflow.plan, None, start(data.draw(st.sampled_from(workflow.triggers))))

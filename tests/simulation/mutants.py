@@ -103,17 +103,17 @@ def done_before_result(kind: str, service: Any) -> None:
     invoker._performers.perform = perform_done  # type: ignore[method-assign]
 
 
-def believe_the_cache(kind: str, service: Any) -> None:
-    """Orchestrator: a "no" from a cached run is final, so what a zombie's cache says drops a command."""
-    if kind != "orchestrator":
+def call_what_was_sent(kind: str, service: Any) -> None:
+    """Invoker: takes over an attempt that may have been made although delivery is at most once."""
+    if kind != "invoker":
         return
-    handler = service.handler
-    load = handler._load
+    invoker: Invoker = service.handler
+    call = invoker._call
 
-    async def load_unmarked(work: Any, fresh: bool) -> Any:
-        return {run_id: (stored, False) for run_id, (stored, _) in (await load(work, fresh)).items()}
+    async def call_again(job: Any, owner: str, taken_over: Claim | None) -> None:
+        await call(job, owner, None)
 
-    handler._load = load_unmarked
+    invoker._call = call_again  # type: ignore[method-assign]
 
 
 def done_before_publish(kind: str, service: Any) -> None:
@@ -137,6 +137,7 @@ MUTANTS = {
         no_outbox_resend,
         trust_duplicate_key,
         no_claims,
+        call_what_was_sent,
         done_before_result,
         done_before_publish,
     )

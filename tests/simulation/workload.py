@@ -80,15 +80,32 @@ FAN: JsonObject = {
     "connections": [_edge("any", "left"), _edge("any", "reported"), _edge("left", "join"), _edge("reported", "join")],
 }
 
-WORKFLOWS = (LINE, FAN)
+ONCE: JsonObject = {
+    "identifier": "once",
+    "nodes": [
+        {
+            "identifier": "updated",
+            "config": {
+                "type": "EVENT_TRIGGER",
+                "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"},
+            },
+        },
+        _webhook("charge", delivery="at_most_once"),
+    ],
+    "connections": [_edge("updated", "charge")],
+}
+
+WORKFLOWS = (LINE, FAN, ONCE)
+TRIGGERS = {"line": "changed", "fan": "any", "once": "updated"}
 EXPECTED_NODES = {
+    "once": {"updated", "charge"},
     "line": {"changed", "first-question", "open", "second-question", "flaky"},
     "fan": {"any", "left", "reported", "join"},
 }
 
 
 def entity_event(number: int) -> Message:
-    """A change that both workflows wait for."""
+    """A change that every workflow waits for."""
     entity: JsonObject = {"identifier": f"svc-{number}", "title": None, "blueprint": "service", "relations": {}}
     event = {
         "eventId": f"event-{number}",

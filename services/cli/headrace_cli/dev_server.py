@@ -5,9 +5,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from headrace.adapters.clock import SystemClock
+from headrace.core.errors import HeadraceError
 from headrace.runtime.logs import configure_logs
 from headrace_cli import credentials, words
 from headrace_cli.credentials import Credentials
@@ -26,12 +25,8 @@ def settings(
     given = {"host": host, "port": port, "data": Path(data) if data else None}
     try:
         loaded = dev_settings.load(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = dev_settings.PREFIX + "__".join(str(part).upper() for part in first["loc"])
-        raise UsageError(f"{name}: {first['msg']}.", "See docs/cli.md for the settings.") from None
-    except dev_settings.UnknownVariableError as error:
-        raise UsageError(str(error)) from None
+    except HeadraceError as error:
+        raise UsageError(str(error), "docs/configuration.md lists the settings.") from None
     if memory:
         loaded = loaded.model_copy(update={"data": None})
     if networks:
@@ -42,7 +37,7 @@ def settings(
 
 async def serve(session: Session, chosen: DevSettings) -> None:
     """Run the engine until a signal comes. Raises HeadraceError when it cannot start."""
-    configure_logs("WARNING" if chosen.log_level.upper() == "INFO" else chosen.log_level)
+    configure_logs(chosen.log_level)
     engine = Engine(chosen)
     await engine.start()
     _print_start(session, engine, _save_credentials(session, engine))

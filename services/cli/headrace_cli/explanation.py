@@ -11,7 +11,6 @@ _ANSWERS = {
     "matched": ("✓ fires", "green"),
     "filtered": ("✗ does not fire", "yellow"),
     "error": ("✗ error", "bold red"),
-    "unpublished": ("✗ not published", "yellow"),
     "loop": ("✗ loop cut", "bold red"),
     "older": ("· not asked", "dim"),
     "other-blueprint": ("· not asked", "dim"),

@@ -127,7 +127,7 @@ class Engine:
         performers = Performers({"WEBHOOK": WebhookPerformer(self.caller, clock)})
         self.invoker = InvokerService(
             self.log, self.claims, performers, clock, topics, metrics, random_id(),
-            InvokerSettings(max_in_flight=self.settings.max_in_flight),
+            InvokerSettings(max_in_flight=self.settings.max_in_flight, alone=True),
         )  # fmt: skip
         ports = ApiPorts(
             log=self.log, runs=self.runs, definitions=self.definitions, ledger=self.ledger, evaluator=self.evaluator,

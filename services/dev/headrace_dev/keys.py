@@ -32,6 +32,10 @@ def load_or_make(folder: Path | None) -> Keys:
     if path.exists():
         return Keys(**json.loads(path.read_text(encoding="utf-8")))
     keys = make()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    # whole or not at all: a process killed while it writes must not leave half a file behind
+    draft = folder / f"{_FILE}.{os.getpid()}"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(asdict(keys), file)
+    draft.replace(path)
     return keys

@@ -42,6 +42,7 @@ class InvokerService:
 
     async def stop(self) -> None:
         """Take no more, let calls in flight end, commit what is done."""
+        self.handler.stop()
         await self.loop.stop()
         await self.handler.drain(_DRAIN_SECONDS)
         await self.loop.close()

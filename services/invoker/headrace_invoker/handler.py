@@ -43,10 +43,15 @@ _log = structlog.get_logger("headrace.invoker")
 
 @dataclass(frozen=True, slots=True)
 class InvokerSettings:
-    """`max_in_flight` calls per process. A lease is renewed when a third of it is over."""
+    """`max_in_flight` calls per process. A lease is renewed when a third of it is over.
+
+    `alone` says that no other process works on these claims: a lease of somebody else is that of a predecessor who is
+    gone, and is not waited for.
+    """
 
     max_in_flight: int = 200
     lease_seconds: float = 60.0
+    alone: bool = False
 
 
 class Invoker:
@@ -78,15 +83,24 @@ class Invoker:
         self._owners: set[str] = set()
         self._room = asyncio.Event()
         self._room.set()
+        self._claiming = 0
+        self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
-        """Begin all requests of the batch; returns when each is claimed and under way, parked or known to be done."""
+        """Begin all requests of the batch; returns when each is claimed and under way, parked or known to be done.
+
+        After `stop` it returns at once: what was not begun is not done, and will be delivered again.
+        """
         pending = await self._read(records, done)
-        while pending:
-            await self._room.wait()
-            free = self._settings.max_in_flight - len(self._calling)
+        while pending and await self._has_room():
+            free = self._free
             pending = [*await self._claim(pending[:free]), *pending[free:]]
+
+    def stop(self) -> None:
+        """Begin no more calls."""
+        self._stopping = True
+        self._room.set()
 
     async def renew(self) -> None:
         """Renew the leases of calls that take long. A call whose lease is lost goes on, but is never reported."""
@@ -100,6 +114,17 @@ class Invoker:
         for (job, claim), new, kept in zip(aging, renewed, answers, strict=True):
             if kept and job.claim is claim:
                 job.claim = new
+        refused = [(job, claim) for (job, claim), kept in zip(aging, answers, strict=True) if not kept]
+        if refused:
+            await self._adopt(refused)
+
+    async def _adopt(self, refused: Sequence[tuple[Job, Claim]]) -> None:
+        """A refused renewal is no verdict: an earlier one, whose outcome we never learned, may have been ours."""
+        held = await self._claims.load([claim.id for _, claim in refused])
+        for job, claim in refused:
+            found = held.get(claim.id)
+            if found is not None and found.owner == claim.owner and found.state != "DONE" and job.claim is claim:
+                job.claim = found
 
     async def drain(self, seconds: float) -> None:
         """Wait for calls in flight and their results, at most that long; what is still out keeps its claim."""
@@ -130,8 +155,27 @@ class Invoker:
                 done(record)
         return jobs
 
+    @property
+    def _free(self) -> int:
+        return self._settings.max_in_flight - len(self._calling) - self._claiming
+
+    async def _has_room(self) -> bool:
+        """Wait for room for another call; False when no more calls may begin."""
+        while not self._stopping and self._free <= 0:
+            self._room.clear()
+            await self._room.wait()
+        return not self._stopping
+
     async def _claim(self, jobs: Sequence[Job]) -> list[Job]:
         """Look at the jobs' claims and act on them; the jobs whose claim somebody changed in between."""
+        self._claiming += len(jobs)
+        try:
+            return await self._claim_with_room(jobs)
+        finally:
+            self._claiming -= len(jobs)
+            self._room.set()
+
+    async def _claim_with_room(self, jobs: Sequence[Job]) -> list[Job]:
         known = await self._claims.load([job.request.id for job in jobs])
         now = self._clock.now()
         wanted: list[tuple[Job, Claim, Claim | None]] = []
@@ -141,7 +185,7 @@ class Invoker:
             if claim is not None and claim.state == "DONE":
                 job.result = Message(self._topics.node_results, job.request.run_id, claim.result)
                 self._finisher.take(job)
-            elif claim is not None and claim.until > now and not self._left_behind(claim):
+            elif claim is not None and claim.until > now and not self._may_take_over(claim):
                 parked.append((job, claim.until - now))
             else:
                 wanted.append((job, self._new_claim(job.request, claim), claim))
@@ -163,11 +207,16 @@ class Invoker:
         state: Literal["CLAIMED", "SENT"] = "SENT" if request.delivery == "at_most_once" else "CLAIMED"
         return Claim(request.id, f"{self._owner}/{self._handled}", fence, self._lease_end(), state)
 
+    def _may_take_over(self, claim: Claim) -> bool:
+        """Whether a live claim need not be waited for, since its owner makes no call."""
+        return self._left_behind(claim) or (self._settings.alone and not self._is_ours(claim))
+
     def _left_behind(self, claim: Claim) -> bool:
-        """Whether a live claim is our own, from a write whose outcome we never learned: no call was made under it."""
-        if not claim.owner.startswith(f"{self._owner}/"):
-            return False
-        return claim.owner not in self._owners
+        """Whether a claim is our own, from a write whose outcome we never learned: no call was made under it."""
+        return self._is_ours(claim) and claim.owner not in self._owners
+
+    def _is_ours(self, claim: Claim) -> bool:
+        return claim.owner.startswith(f"{self._owner}/")
 
     def _begin(self, job: Job, taken_over: Claim | None) -> None:
         """Make the call of a claimed job in a task of its own. Calls are known by their owner's name, not by their
@@ -177,8 +226,6 @@ class Invoker:
         self._owners.add(owner)
         job.done = self._forgetting(owner, job.done)
         self._calling[owner] = job
-        if len(self._calling) >= self._settings.max_in_flight:
-            self._room.clear()
         self._start(self._call(job, owner, taken_over))
 
     async def _call(self, job: Job, owner: str, taken_over: Claim | None) -> None:
@@ -205,8 +252,7 @@ class Invoker:
         backoff = Backoff()
         await asyncio.sleep(milliseconds / 1000)
         pending = [job]
-        while pending:
-            await self._room.wait()
+        while pending and await self._has_room():
             try:
                 pending = await self._claim(pending)
             except UnavailableError:

@@ -178,11 +178,11 @@ class Orchestrator:
 
     def _count(self, turns: Sequence[Turn], lost: int) -> None:
         self._metrics.conflicts(lost)
-        for turn in turns:
-            for decision in turn.decisions:
-                if decision.rejection is not None:
-                    self._metrics.rejected(decision.rejection.reason)
-                self._metrics.transitions(decision.events)
+        decisions = [decision for turn in turns for decision in turn.decisions]
+        for decision in decisions:
+            if decision.rejection is not None:
+                self._metrics.rejected(decision.rejection.reason)
+        self._metrics.transitions(event for decision in decisions for event in decision.events)
 
     def _give_up(self, records: Sequence[Record], error: Exception) -> list[Message]:
         for record in records:

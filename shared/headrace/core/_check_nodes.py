@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 from headrace.core import _cron_shape, _input_forms, limits
+from headrace.core._check_support import check_support
 from headrace.core._findings import Findings, did_you_mean, quoted
 from headrace.core.definition import (
     Action,
@@ -38,6 +39,7 @@ def check_node(node: Node, findings: Findings) -> None:
                 _check_expression(branch.expression, f"{branch.pointer}/expression", findings)
         case Input() as step:
             _check_input(step, pointer, findings)
+    check_support(node, findings)
     for index, link in enumerate(node.links):
         _check_url(link, f"{node.pointer}/links/{index}", findings)
 

@@ -43,6 +43,10 @@ def validate(user_inputs: JsonObject, inputs: Json) -> Checked:
         if not isinstance(definition, dict) or definition.get("disabled") is True:
             continue
         value = inputs.get(name)
+        if value is not None and definition.get("encryption", "none") != "none":
+            message = f"{quoted(name)} is secret, and this version cannot keep secrets: nothing was stored."
+            findings.error(errors.pointer(name), "secret-input", message, "Let the receiver hold the secret.")
+            continue
         if value is None:
             value = _default(definition)
         if value is not None:

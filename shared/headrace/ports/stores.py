@@ -163,7 +163,7 @@ class ClaimStore(Protocol):
         ...
 
 
-Verdict = Literal["matched", "filtered", "error", "unpublished", "loop", "older"]
+Verdict = Literal["matched", "filtered", "error", "loop", "older"]
 
 
 @dataclass(frozen=True, slots=True)

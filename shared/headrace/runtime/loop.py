@@ -80,7 +80,7 @@ class BatchLoop:
             self._ended.set()
 
     async def stop(self) -> None:
-        """Fetch no more; returns when the batch in hand is handled."""
+        """Fetch no more; returns when the batch in hand is handled, or given up because a store does not answer."""
         self._stopping = True
         if self._consumer is not None:
             await self._ended.wait()
@@ -109,7 +109,7 @@ class BatchLoop:
 
     async def _handle(self, records: Sequence[Record]) -> None:
         backoff = Backoff()
-        while True:
+        while not self._stopping:
             try:
                 await self._handler(records, self._offsets.done)
             except UnavailableError as error:

@@ -1,5 +1,6 @@
 """Metrics: every name in one place (docs/metrics.md lists them). Labels never carry ids."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -32,15 +33,18 @@ class Metrics:
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
     def transitions(self, events: Iterable[Event]) -> None:
-        """Count accepted transitions, and what they say about runs and node runs."""
+        """Count accepted transitions, and what they say about runs and node runs. Best given those of a whole batch."""
+        counts: dict[tuple[Counter, tuple[str, ...]], int] = defaultdict(int)
         for event in events:
-            self._count(self._transitions, type(event).__name__)
+            counts[self._transitions, (type(event).__name__,)] += 1
             if isinstance(event, NodeCompleted):
-                self._count(self._nodes, event.type, event.result)
+                counts[self._nodes, (event.type, event.result)] += 1
             elif isinstance(event, RunCompleted):
-                self._count(self._runs, event.result)
+                counts[self._runs, (event.result,)] += 1
             elif isinstance(event, RunStarted):
-                self._count(self._started, event.trigger_type)
+                counts[self._started, (event.trigger_type,)] += 1
+        for (counter, labels), number in counts.items():
+            self._count(counter, *labels, number=number)
 
     def rejected(self, reason: str, number: int = 1) -> None:
         """Count commands that did not apply."""

@@ -48,8 +48,11 @@ class OffsetTracker:
 
     def add(self, records: Iterable[Record]) -> None:
         """Records were delivered. A newer epoch of a partition forgets the older one."""
+        source, tracker = None, None
         for record in records:
-            tracker = self._partitions.get(record.source)
+            if record.source is not source:  # records of a partition come together, and hashing its name is dear
+                source = record.source
+                tracker = self._partitions.get(source)
             if tracker is None or tracker.epoch != record.epoch:
                 tracker = self._partitions[record.source] = PartitionTracker(record.epoch)
             tracker.add(record.offset)

@@ -17,6 +17,7 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed: asyncio.Future[BaseException] | None = None
+        self._first_error: BaseException | None = None
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` until it ends; its exception becomes the failure of the whole set."""
@@ -36,9 +37,11 @@ class Tasks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def failure(self) -> asyncio.Future[BaseException]:
-        """A future that gets the first exception of any task."""
+        """A future that gets the first exception of any task, also of one that died before anybody asked."""
         if self.failed is None:
             self.failed = asyncio.get_running_loop().create_future()
+            if self._first_error is not None:
+                self.failed.set_result(self._first_error)
         return self.failed
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -48,6 +51,8 @@ class Tasks:
         error = task.exception()
         assert error is not None
         _log.error("task died", task=task.get_name(), exc_info=error)
+        if self._first_error is None:
+            self._first_error = error
         if self.failed is not None and not self.failed.done():
             self.failed.set_result(error)
 

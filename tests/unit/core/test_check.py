@@ -16,6 +16,7 @@ from tests.unit.core.documents import (
     event,
     form,
     found,
+    said,
     webhook,
     workflow,
 )
@@ -353,7 +354,7 @@ def judged(document: Json) -> tuple[Problem, ...]:
     parsed = dialects.parse(document)
     assert parsed.problems == ()
     assert parsed.definition is not None
-    return check.check(parsed.definition)
+    return said(check.check(parsed.definition))
 
 
 @pytest.mark.parametrize(("document", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

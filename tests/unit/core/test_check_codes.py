@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[3]
 CORE = ROOT / "shared/headrace/core"
 REPORTERS = re.compile(r"_?(document|dialects|branches|node_configs|check|cron|findings|flow_|input|source)")
 MODULES = [path for path in sorted(CORE.glob("*.py")) if REPORTERS.match(path.stem)]
-FROM_ELSEWHERE = {"jq-syntax"}
-"""Codes that the API adds, which asks the evaluator whether programs compile."""
+FROM_ELSEWHERE = {"bad-expression", "malformed-json", "reserved-identifier", "identifier-mismatch"}
+"""Codes that the api and the command line add, which read text and ask the evaluator whether programs compile."""
 
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 REPORTING = {"error", "warning", "warn", "complain", "Problem", "TextProblem"}

@@ -271,7 +271,7 @@ def test_the_examples_of_the_specification_are_accepted(name: str) -> None:
 
     assert result.problems == ()
     assert result.definition is not None
-    assert [p for p in check.check(result.definition) if p.code != "no-trigger"] == []
+    assert [p for p in check.check(result.definition) if p.code not in ("no-trigger", "not-yet")] == []
 
 
 def test_every_node_type_has_an_example() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from headrace.core import check
 from headrace.core.json import JsonObject
-from tests.unit.core.documents import approval, condition, event, form, upsert, webhook, workflow
+from tests.unit.core.documents import approval, condition, event, form, said, upsert, webhook, workflow
 
+SAID_ELSEWHERE = ("branch-without-connection", "not-yet")
+"""Warnings that have nothing to do with the flow of values."""
 GOLD = '.outputs.s.tier == "gold"'
 TIER: JsonObject = {"type": "string", "enum": ["gold", "silver"]}
 RESULT = "{{ .outputs.x.response.data.id }}"
@@ -502,7 +504,7 @@ CORRECT: list[tuple[str, JsonObject]] = [
 def test_a_correct_definition_is_never_warned_about(document: JsonObject) -> None:
     examined = check.examine(document)
 
-    assert [(p.code, p.pointer, p.message) for p in examined.problems if p.code != "branch-without-connection"] == []
+    assert [(p.code, p.pointer, p.message) for p in examined.problems if p.code not in SAID_ELSEWHERE] == []
     assert examined.definition is not None
 
 
@@ -510,4 +512,4 @@ def test_the_example_of_the_documentation_is_correct() -> None:
     text = (Path(__file__).parents[3] / "docs/workflows.md").read_text()
     (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
 
-    assert check.examine(json.loads(example)).problems == ()
+    assert said(check.examine(json.loads(example)).problems) == ()

@@ -1,0 +1,35 @@
+"""What this version accepts in a definition, but does not do yet: said when a workflow is saved, not when it fails."""
+
+from headrace.core._findings import Findings
+from headrace.core.definition import Action, EventTrigger, Node, ScheduleTrigger, SelfServeTrigger
+
+PERFORMED = frozenset({"WEBHOOK"})
+"""The types of actions that the invoker of this version performs."""
+
+
+def check_support(node: Node, findings: Findings) -> None:
+    """Warn about a part of the node that has no effect in this version, or fails."""
+    pointer = f"{node.pointer}/config"
+    match node.config:
+        case ScheduleTrigger():
+            message = "Schedules are not run by this version: this trigger never fires."
+            findings.warning(
+                f"{pointer}/type", "not-yet", message, "Start the workflow through the API from a cron job."
+            )
+        case EventTrigger(event_type="TIMER_EXPIRED"):
+            message = "This version does not watch timer properties; only a published TIMER_EXPIRED event fires this."
+            findings.warning(f"{pointer}/event/type", "not-yet", message, "Publish the event when the time has come.")
+        case Action(type=type_) if type_ not in PERFORMED:
+            message = f"{type_} actions are not performed by this version: a run that comes here fails."
+            findings.warning(f"{pointer}/type", "not-yet", message, "Call the service with a WEBHOOK action.")
+        case Action(config={"agent": True}):
+            message = "Webhooks through an agent are not performed by this version: a run that comes here fails."
+            findings.warning(
+                f"{pointer}/agent", "not-yet", message, "Call the receiver directly, or through a gateway."
+            )
+        case SelfServeTrigger(user_inputs={"properties": dict(properties)}):
+            for name, definition in properties.items():
+                if isinstance(definition, dict) and definition.get("encryption", "none") != "none":
+                    message = "This version cannot keep a secret input: a start that gives it a value is refused."
+                    where = f"{pointer}/userInputs/properties/{name}/encryption"
+                    findings.warning(where, "not-yet", message, "Let the receiver hold the secret.")

@@ -1,0 +1,57 @@
+"""What a version does not do yet is said when a workflow is saved."""
+
+import pytest
+
+from headrace.core import check
+from headrace.core.json import Json, JsonObject
+
+
+def document(config: JsonObject) -> JsonObject:
+    start: Json = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
+    trigger = str(config["type"]).endswith("_TRIGGER")
+    connections: list[Json] = [] if trigger else [{"sourceIdentifier": "start", "targetIdentifier": "it"}]
+    return {"identifier": "w", "nodes": [start, {"identifier": "it", "config": config}], "connections": connections}
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"type": "SCHEDULE_TRIGGER", "cron": "0 9 * * 1"}, "/type"),
+        (
+            {
+                "type": "EVENT_TRIGGER",
+                "event": {"type": "TIMER_EXPIRED", "blueprintIdentifier": "b", "propertyIdentifier": "p"},
+            },
+            "/event/type",
+        ),
+        ({"type": "KAFKA", "payload": {}}, "/type"),
+        ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "b", "mapping": {}}, "/type"),
+        ({"type": "WEBHOOK", "url": "https://a.example.com", "agent": True}, "/agent"),
+        (
+            {
+                "type": "SELF_SERVE_TRIGGER",
+                "userInputs": {"properties": {"token": {"type": "string", "encryption": "aes256-gcm"}}},
+            },
+            "/userInputs/properties/token/encryption",
+        ),
+    ],
+)
+def test_what_this_version_does_not_do_is_a_warning(config: JsonObject, place: str) -> None:
+    problems = check.examine(document(config)).problems
+
+    assert [(it.code, it.pointer, it.severity) for it in problems] == [
+        ("not-yet", "/nodes/1/config" + place, "warning")
+    ]
+    assert problems[0].hint
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"type": "WEBHOOK", "url": "https://a.example.com"},
+        {"type": "EVENT_TRIGGER", "event": {"type": "ENTITY_CREATED", "blueprintIdentifier": "b"}},
+        {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {"name": {"type": "string"}}}},
+    ],
+)
+def test_what_it_does_is_not(config: JsonObject) -> None:
+    assert check.examine(document(config)).problems == ()
