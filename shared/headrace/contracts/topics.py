@@ -20,7 +20,7 @@ class Topic:
 
 
 ENTITY_CHANGES = Topic(
-    "entity.changes.v1", "<blueprint>/<entity>", ("anybody", "api", "invoker", "trigger"), ("trigger", "anybody"), 7,
+    "entity.changes.v1", "<blueprint>/<entity>", ("anybody", "api"), ("trigger", "anybody"), 7,
     "public in", "Changes of entities: what may start runs.",
 )  # fmt: skip
 RUN_COMMANDS = Topic(
@@ -32,7 +32,7 @@ NODE_REQUESTS = Topic(
     "internal", "Attempts of actions that the invoker shall perform.",
 )  # fmt: skip
 NODE_RESULTS = Topic(
-    "node.results.v1", "run id", ("invoker", "api", "integrations"), ("orchestrator",), 3,
+    "node.results.v1", "run id", ("invoker",), ("orchestrator",), 3,
     "internal", "What became of the attempts.",
 )  # fmt: skip
 RUN_EVENTS = Topic(

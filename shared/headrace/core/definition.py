@@ -87,7 +87,7 @@ class Action:
     synchronized: bool = True
     retry: RetryPolicy = RetryPolicy()
     timeout_seconds: float | None = None
-    """Time limit of one attempt, answer or callback included; None takes the engine's default."""
+    """Time limit of one attempt, answer or report included. None: the call has 30 s, a report has no limit."""
     delivery: Delivery = "at_least_once"
 
 
