@@ -8,17 +8,16 @@ import argparse
 import asyncio
 import json
 import pickle
-import resource
 import statistics
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from bench import _workload
+from bench._process import cpu_seconds, resident_megabytes
+from bench._recording import Recording
 from headrace.adapters.embedded.journal import Change, Journal
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.ports.log import Message
@@ -29,20 +28,6 @@ from headrace_dev.settings import DevSettings, Egress, Retention
 
 _COMPLETED = b"io.headrace.run.completed"
 _LONGEST_SILENCE = 30.0
-
-
-def cpu_seconds() -> float:
-    """User and system time of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def resident_megabytes(pid: int | str = "self") -> float:
-    """VmRSS of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has no VmRSS")
 
 
 def settings(data: Path | None, keep: int | None = None) -> DevSettings:
@@ -76,7 +61,6 @@ class Feed:
         numbers = range(self._published, self._published + count)
         self._published += count
         await self._engine.log.publish([_workload.event(number) for number in numbers])
-        return numbers
 
     async def over(self, wait_seconds: float = _LONGEST_SILENCE) -> list[str]:
         """The next runs that are over. Raises RuntimeError after a long silence."""
@@ -148,15 +132,6 @@ async def memory(feed: Feed, chosen: argparse.Namespace) -> dict[str, float]:
         found[f"cpu_ms_until_{percent}"] = (cpu_seconds() - began) / (feed.finished - first) * 1e3
     await feed.drain()
     return found
-
-
-@dataclass
-class Recording:
-    """What the engine wrote and published for some runs, for the floor to do again without an engine."""
-
-    runs: int = 0
-    transactions: list[list[tuple[str, list[Any]]]] = field(default_factory=list)
-    messages: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 async def record(feed: Feed, chosen: argparse.Namespace) -> dict[str, float]:

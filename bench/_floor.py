@@ -19,7 +19,8 @@ import orjson
 import uvloop
 
 from bench import _workload
-from bench._engine import Recording, cpu_seconds
+from bench._process import cpu_seconds
+from bench._recording import Recording
 from headrace.adapters.embedded.journal import Journal
 
 _SAVE_RUN = "INSERT OR REPLACE INTO runs "

@@ -120,6 +120,15 @@ def test_a_run_that_is_waited_for_gives_its_result_as_exit_code(
     assert result in ended.out
 
 
+def test_a_run_that_takes_too_long_is_left_alone(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", f"/v1/workflows/runs/{RUN}/stream", (200, stream(run([]))))
+
+    ended = shell("show", RUN, "-f", "--timeout", "0.1")
+
+    assert ended.code == 8
+    assert f"error: {RUN} is not over after 0.1 s. It goes on: headrace show {RUN}\n" in ended.err
+
+
 def test_following_in_json_prints_one_document_the_finished_run(shell: Shell, api: FakeApi) -> None:
     api.on("GET", f"/v1/workflows/runs/{RUN}/stream", (200, stream(run([]), run([], end=5))))
 

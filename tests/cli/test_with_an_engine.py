@@ -95,7 +95,19 @@ def test_what_the_server_refuses_is_shown_as_validate_shows_it(world: World, she
 def test_a_run_is_started_followed_shown_and_listed(world: World, shell: Shell) -> None:
     shell("apply", "-f", world.example("restart-service"))
 
-    ended = shell("run", "restart-service", "-i", "service=billing", "-i", "reason=a test", "-i", "tier=gold", "--wait")
+    ended = shell(
+        "run",
+        "restart-service",
+        "-i",
+        "service=billing",
+        "-i",
+        "reason=a test",
+        "-i",
+        "tier=gold",
+        "-w",
+        "--timeout",
+        "20",
+    )
 
     assert ended.code == 0
     assert "✓ SUCCESS  restart-service v1" in ended.out
@@ -133,7 +145,7 @@ def test_events_start_runs_and_explain_says_why_others_do_not(world: World, shel
     file = str(examples.events("service-changes"))
 
     tried = shell("events", "try", file)
-    sent = json.loads(shell("events", "send", file, "--follow", "-o", "json").out)
+    sent = json.loads(shell("events", "send", file, "--follow", "--timeout", "20", "-o", "json").out)
 
     assert tried.out.count("✓ fires") == 2
     assert [len(entry["runIds"]) for entry in sent] == [1, 1, 0, 0, 0, 0, 0]
@@ -142,7 +154,7 @@ def test_events_start_runs_and_explain_says_why_others_do_not(world: World, shel
     assert "✗ does not fire" in explained
     assert shell("explain", sent[0]["eventId"]).out.count(f"run {sent[0]['runIds'][0]}") == 1
     assert shell("explain", "no-such-event").code == 5
-    assert shell("show", sent[0]["runIds"][0], "-f").code == 0
+    assert shell("show", sent[0]["runIds"][0], "-f", "--timeout", "20").code == 0
 
 
 def test_a_run_that_waits_can_be_cancelled_and_then_not_again(world: World, shell: Shell, tmp_path: Path) -> None:
@@ -164,7 +176,7 @@ def test_a_run_that_waits_can_be_cancelled_and_then_not_again(world: World, shel
     assert "waits for a report" in shown
 
     assert shell("cancel", run_id, "--force").code == 0
-    assert shell("show", run_id, "-f").code == 7
+    assert shell("show", run_id, "-f", "--timeout", "20").code == 7
     assert shell("cancel", run_id).code == 6
 
 
@@ -189,7 +201,7 @@ def test_following_survives_a_connection_that_breaks(
     world.receiver.desk = Desk(world.engine.signing_secret, lambda: world.engine.clock.now() / 1000)
     (sent,) = json.loads(shell("events", "send", "-", "-o", "json", stdin=event).out)
 
-    ended = shell("show", sent["runIds"][0], "-f", "--url", f"http://127.0.0.1:{port}")
+    ended = shell("show", sent["runIds"][0], "-f", "--timeout", "20", "--url", f"http://127.0.0.1:{port}")
 
     world.loop.run(proxy.stop())
     assert ended.code == 0, ended.err

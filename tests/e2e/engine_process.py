@@ -104,4 +104,5 @@ class EngineProcess:
     async def _answer(self) -> int:
         assert self._nursery is not None
         assert self._nursery.stdout is not None
-        return int(await self._nursery.stdout.readline())
+        async with asyncio.timeout(40):
+            return int(await self._nursery.stdout.readline())

@@ -50,15 +50,15 @@ async def _make_workflow(client: httpx.AsyncClient, receiver: Receiver, *names: 
 
 async def _publish(engine: EngineProcess, number: int) -> None:
     """Publish an event as a careful producer does: again and again under the same id, until it was taken."""
-    while True:
+
+    async def take() -> bool:
         try:
             answer = await engine.client.post("/v1/events", json={**change(f"e{number}"), "eventId": f"e-{number}"})
         except (httpx.HTTPError, RuntimeError):  # killed, or its client closed
-            await asyncio.sleep(0.05)
-            continue
-        if answer.status_code == 202:
-            return
-        await asyncio.sleep(0.05)
+            return False
+        return answer.status_code == 202
+
+    await until(take, f"event {number} to be taken", 30.0)
 
 
 async def _finished(engine: EngineProcess, count: int) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings, target
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from headrace.core import ids
@@ -82,6 +82,9 @@ def check_step(plan: Plan, run: Run | None, command: Command, decision: Decision
         return
     assert decision.run is not None
     assert decision.events
+    if isinstance(command, FireTimer):
+        assert run is not None
+        assert [timer.due_at <= command.at for timer in run.timers if timer.id == command.timer_id] == [True]
     first = 1 if run is None else run.seq + 1
     assert [event.seq for event in decision.events] == list(range(first, first + len(decision.events)))
     assert fold(run, decision.events) == decision.run
@@ -167,7 +170,7 @@ def test_every_step_of_every_history_keeps_the_rules(data: st.DataObject) -> Non
     events: list[Event] = []
     requests: list[InvokeNode] = []
     given_before: list[Command] = []
-    for _ in range(data.draw(st.integers(1, 20))):
+    for _ in range(data.draw(st.integers(3, 25))):
         if given_before and data.draw(ONE_IN_FIVE) == 0:
             command = data.draw(st.sampled_from(given_before))
         else:
@@ -182,7 +185,6 @@ def test_every_step_of_every_history_keeps_the_rules(data: st.DataObject) -> Non
         requests += decision.requests
         if events:
             assert fold(None, events) == run
-    target(float(len(events)))
     check_history(workflow, events, requests)
 
 
@@ -200,8 +202,11 @@ def test_whatever_happened_answering_all_that_is_open_ends_the_run(data: st.Data
     while not run.is_over:
         steps += 1
         assert steps < 200, "the run does not end"
-        decision, _ = answered(data.draw, workflow.plan, run, data.draw(st.sampled_from(open_ends(run))))
+        command = data.draw(st.sampled_from(open_ends(run)))
+        decision, answers = answered(data.draw, workflow.plan, run, command)
         assert decision.rejection is None
+        check_step(workflow.plan, run, command, decision, answers)
+        check_run(workflow.plan, decision.run or run)
         run = decision.run
         assert run is not None
     assert run.timers == ()

@@ -59,17 +59,16 @@ KINDS_OF_NODES: st.SearchStrategy[Kind] = st.sampled_from(
 )
 RETRIES: st.SearchStrategy[Json] = st.builds(
     lambda attempts, backoff: {"maxAttempts": attempts, "backoffSeconds": backoff},
-    st.integers(1, 3),
-    st.sampled_from([0, 1, 30]),
+    st.sampled_from([3, 2, 1]),
+    st.sampled_from([1, 0, 30]),
 )
 ACTIONS: st.SearchStrategy[JsonObject] = st.fixed_dictionaries(
-    {},
+    {"retry": RETRIES},
     optional={
-        "retry": RETRIES,
         "timeoutSeconds": st.sampled_from([1, 20]),
         "synchronized": st.booleans(),
         "onTimeout": st.sampled_from(["fail", "continue"]),
-        "onFailure": st.sampled_from(["terminate", "continue"]),
+        "onFailure": st.sampled_from(["continue", "terminate"]),
         "delivery": st.sampled_from(["at_least_once", "at_most_once"]),
     },
 )
@@ -88,14 +87,19 @@ RISKY: st.SearchStrategy[JsonObject] = st.fixed_dictionaries(
 def workflows(draw: st.DrawFn, risky: bool = True, plain: bool = False) -> Workflow:
     """A workflow of up to 12 nodes. `plain`: nothing in it retries, limits or waits for time."""
     triggers = [f"t{index}" for index in range(draw(st.integers(1, 2)))]
-    names = [f"n{index}" for index in range(draw(st.integers(0, 12 - len(triggers))))]
+    names = [f"n{index}" for index in range(draw(st.integers(2, 12 - len(triggers))))]
     nodes = []
     for position, name in enumerate([*triggers, *names]):
         later = names[max(0, position + 1 - len(triggers)) :]
         kind: Kind = (
             "trigger" if name in triggers else draw(st.sampled_from(["action"] * 3 + ["condition"] * 2 + ["input"]))
         )
-        some = st.lists(st.sampled_from(later), max_size=3, unique=True).map(tuple) if later else st.just(())
+        least = 1 if kind == "trigger" else 0
+        some = (
+            st.lists(st.sampled_from(later), min_size=least, max_size=3, unique=True).map(tuple)
+            if later
+            else st.just(())
+        )
         if kind in ("trigger", "action"):
             config = {} if kind == "trigger" else _config(draw, risky, plain)
             nodes.append(Drawn(name, kind, draw(some), config))
@@ -114,7 +118,7 @@ def workflows(draw: st.DrawFn, risky: bool = True, plain: bool = False) -> Workf
 
 def _config(draw: st.DrawFn, risky: bool, plain: bool) -> JsonObject:
     config: JsonObject = {"onFailure": draw(st.sampled_from(["terminate", "continue"]))} if plain else draw(ACTIONS)
-    return {**config, **draw(RISKY)} if risky and draw(st.integers(0, 3)) == 0 else config
+    return {**config, **draw(RISKY)} if risky and draw(st.integers(0, 7)) == 7 else config
 
 
 def _document(nodes: list[Drawn], foreign: bool) -> JsonObject:
@@ -220,10 +224,16 @@ def meaning(
 KINDS: st.SearchStrategy[Any] = st.sampled_from(["connection", "timeout", "status", "refused", "unknown-outcome"])
 OUTPUTS: st.SearchStrategy[JsonObject] = st.sampled_from([{}, {"n": 1}, {"n": {"m": 2}}, {"response": {"status": 200}}])
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
-    st.builds(Succeeded, OUTPUTS),
+    st.builds(Failed, KINDS, st.just("no"), st.just(True)),
     st.builds(Accepted, OUTPUTS),
+    st.builds(Succeeded, OUTPUTS),
     st.builds(
-        Failed, KINDS, st.just("no"), st.booleans(), st.none() | OUTPUTS, st.none() | st.sampled_from([0.0, 2.0, 1e6])
+        Failed,
+        KINDS,
+        st.just("no"),
+        st.sampled_from([True, True, False]),
+        st.none() | OUTPUTS,
+        st.none() | st.sampled_from([0.0, 2.0, 1e6]),
     ),
 )
 LOGS = st.lists(st.just(LogLine(BEGIN, "INFO", "line")), max_size=2).map(tuple)
@@ -251,12 +261,10 @@ REPORTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "report_id": st.sampled_from(["", "r1", "r2", "r3"]),
     }
 )
-WORDS = st.sampled_from(
-    ["answer", "answer", "answer", "report", "report", "timer", "timer", "cancel", "start", "nonsense"]
-)
+WORDS = st.sampled_from(["answer"] * 6 + ["report"] * 2 + ["timer", "cancel", "start", "nonsense"])
 MOVED = st.integers(-5_000, 40_000)
 TIMER_KINDS: Any = st.sampled_from(["retry", "deadline"])
-LATE = st.sampled_from([0, 0, 0, 0, -1, 1])
+LATE = st.sampled_from([0] * 8 + [-1, 1])
 CHANCE = st.integers(0, 9)
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -269,8 +277,10 @@ def a_command(draw: Draw, workflow: Workflow, run: Run) -> Command:
     if word == "timer" and run.timers:
         timer = draw(st.sampled_from(run.timers))
         return FireTimer(RUN_ID, at if draw(CHANCE) == 0 else timer.due_at, timer.id)
-    if word == "cancel":
+    if word == "cancel" and draw(CHANCE) < 3:
         return CancelRun(RUN_ID, at, "boss", draw(st.booleans()))
+    if run.timers and draw(CHANCE) < 2:
+        return FireTimer(RUN_ID, run.timers[-1].due_at, run.timers[-1].id)
     node = _a_node(draw, workflow, run, word == "nonsense")
     if word == "timer":
         return FireTimer(RUN_ID, at + 10**9, ids.timer_id(node.id, draw(LATE) + node.attempt, draw(TIMER_KINDS)))

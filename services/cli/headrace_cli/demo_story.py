@@ -37,7 +37,7 @@ from headrace_cli.session import Session
 from headrace_dev.app import Engine
 from headrace_dev.settings import DevSettings, Egress
 
-_PATIENCE = following.Patience(whole_seconds=20)
+_PATIENCE = following.Patience(whole_seconds=10)
 _NEXT = (
     ("headrace dev --allow-network 127.0.0.0/8", "an engine to keep; in a second terminal: headrace receiver"),
     ("headrace apply -f examples/workflows", "the examples; then: headrace run restart-service -i service=billing "

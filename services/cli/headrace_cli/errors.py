@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     CONFLICT = 6
     CANCELLED = 7
     """The run that was waited for was cancelled."""
+    TOO_LONG = 8
+    """The run that was waited for is not over after the time given."""
     INTERRUPTED = 130
 
 

@@ -10,11 +10,16 @@ from typing import Any
 import httpx
 
 from headrace_cli.client import Client, JsonDict
-from headrace_cli.errors import CommandError, NotAllowedError, NotFoundError, UnreachableError
+from headrace_cli.errors import CommandError, ExitCode, NotAllowedError, NotFoundError, UnreachableError
 
 
 class TooLongError(CommandError):
     """Raised when a run is not over after the time it was given. It goes on; look again later."""
+
+    exit_code = ExitCode.TOO_LONG
+
+    def __init__(self, run_id: str, seconds: float | None) -> None:
+        super().__init__(f"{run_id} is not over after {seconds or 0:g} s. It goes on: headrace show {run_id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,11 @@ def snapshots(
     Raises NotFoundError when the run does not appear in time, UnreachableError when the server stays away.
     """
     last_id, begun = "", time.monotonic()
-    until = math.inf if patience.whole_seconds is None else begun + patience.whole_seconds
+    deadline = _Deadline(run_id, patience.whole_seconds)
     outage = _Outage(patience)
     while True:
         try:
-            for message in _messages(client, run_id, last_id, until):
+            for message in _messages(client, run_id, last_id, deadline):
                 last_id = message.id or last_id
                 outage.end()
                 run = _run_of(message)
@@ -71,8 +76,7 @@ def snapshots(
             outage.signed_in_again = True
         except UnreachableError as error:
             outage.go_on(error, on_lost)
-        if time.monotonic() >= until:
-            raise TooLongError("The run did not end in time.")
+        deadline.check()
         outage.pause()
 
 
@@ -103,33 +107,45 @@ class _Outage:
         self._pause_seconds = min(self._pause_seconds * 2, self._patience.longest_pause_seconds)
 
 
-def _messages(client: Client, run_id: str, last_id: str, until: float) -> Iterator[Message]:
-    """The messages after `last_id`. Raises TooLongError after the instant `until`."""
+class _Deadline:
+    """How long the run may take altogether."""
+
+    def __init__(self, run_id: str, seconds: float | None) -> None:
+        self._run_id = run_id
+        self._seconds = seconds
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raises TooLongError when the time is over."""
+        if time.monotonic() >= self._until:
+            raise TooLongError(self._run_id, self._seconds)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long a stream may be silent; the server gives a sign of life every 15 seconds."""
+        return max(min(self._until - time.monotonic(), 45.0), 0.01)
+
+
+def _messages(client: Client, run_id: str, last_id: str, deadline: _Deadline) -> Iterator[Message]:
+    """The messages after `last_id`. Raises TooLongError."""
     headers = {"Accept": "text/event-stream"}
     if last_id:
         headers["Last-Event-ID"] = last_id
     try:
-        with client.stream(f"/v1/workflows/runs/{run_id}/stream", headers, _quiet_seconds(until)) as response:
+        with client.stream(f"/v1/workflows/runs/{run_id}/stream", headers, deadline.quiet_seconds) as response:
             if response.status_code != 200:
                 response.read()
                 client.checked(response)
                 yield _whole(client, run_id)
-            yield from parse(_before(until, response.iter_lines()))
+            yield from parse(_before(deadline, response.iter_lines()))
     except (httpx.TransportError, httpx.StreamError) as error:
-        if time.monotonic() >= until:
-            raise TooLongError("The run did not end in time.") from None
+        deadline.check()
         raise client.unreachable(str(error) or type(error).__name__) from None
 
 
-def _quiet_seconds(until: float) -> float:
-    """How long a stream may be silent; the server gives a sign of life every 15 seconds."""
-    return max(min(until - time.monotonic(), 45.0), 0.01)
-
-
-def _before(until: float, lines: Iterable[str]) -> Iterator[str]:
+def _before(deadline: _Deadline, lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        if time.monotonic() >= until:
-            raise TooLongError("The run did not end in time.")
+        deadline.check()
         yield line
 
 

@@ -18,7 +18,7 @@ from headrace_cli.session import DEFAULT_URL, OutputFormat, Session
 _EPILOG = (
     "Global options may stand before or after the command. "
     "Exit codes: 0 ok, 1 the thing asked for failed, 2 usage, 3 server not reachable, 4 not allowed, 5 not found, "
-    "6 conflict, 7 the run was cancelled."
+    "6 conflict, 7 the run was cancelled, 8 it took too long."
 )
 
 app = typer.Typer(

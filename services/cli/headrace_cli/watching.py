@@ -17,9 +17,10 @@ from headrace_cli.snapshot import RunSnapshot
 _CODES = {"SUCCESS": ExitCode.OK, "FAILED": ExitCode.FAILED, "CANCELLED": ExitCode.CANCELLED}
 
 
-def watch(session: Session, client: Client, run_id: str) -> int:
-    """Show the run until it is over. Returns the exit code that fits its result."""
-    stream = following.snapshots(client, run_id, on_lost=lambda reason: _say_lost(session, reason))
+def watch(session: Session, client: Client, run_id: str, seconds: float | None = None) -> int:
+    """Show the run until it is over. Returns the exit code that fits its result. Raises TooLongError."""
+    patience = following.Patience(whole_seconds=seconds)
+    stream = following.snapshots(client, run_id, patience, on_lost=lambda reason: _say_lost(session, reason))
     if session.json:
         document = last(stream)
         session.print_json(document)

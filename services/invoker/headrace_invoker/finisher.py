@@ -6,13 +6,12 @@ that. A result whose claim somebody else took over in the meantime is dropped: t
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import structlog
 
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Log
-from headrace.ports.stores import ClaimStore
+from headrace.ports.stores import Claim, ClaimStore
 from headrace.runtime.backoff import Backoff
 from headrace_invoker.job import Job
 
@@ -75,9 +74,10 @@ class Finisher:
         """Write the jobs' claims as DONE; those to be tried again because their own lease was renewed meanwhile."""
         writes = []
         for job in jobs:
-            assert job.claim is not None
+            held = job.claim
+            assert held is not None
             result = job.result.value if job.result else None
-            writes.append((replace(job.claim, state="DONE", result=result), job.claim))
+            writes.append((Claim(held.id, held.owner, held.fence, held.until, "DONE", result), held))
         answers = await self._claims.save(writes)
         refused = []
         for job, (new, _), saved in zip(jobs, writes, answers, strict=True):

@@ -21,7 +21,6 @@ import structlog
 from headrace.contracts.codec import UndecodableMessageError, decode_command
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command, StartRun
-from headrace.core.errors import HeadraceError
 from headrace.core.plan import Plan
 from headrace.ports.clock import Clock
 from headrace.ports.errors import UnavailableError
@@ -186,7 +185,7 @@ class Orchestrator:
 
     def _give_up(self, records: Sequence[Record], error: Exception) -> list[Message]:
         for record in records:
-            reason = "missing-version" if isinstance(error, HeadraceError) else "bug"
+            reason = "missing-version" if isinstance(error, MissingVersionError) else "bug"
             self._metrics.dead_letter(record.topic, reason)
             _log.error("record dead-lettered", topic=record.topic, offset=record.offset, reason=reason, exc_info=error)
         return [dead_letter(record, error, GROUP, self._clock.now()) for record in records]

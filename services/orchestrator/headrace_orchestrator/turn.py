@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from headrace.contracts.codec import encode_event, encode_request
+from headrace.contracts.envelope import mark_redelivered
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command
 from headrace.core.decide import decide
@@ -73,7 +74,8 @@ class Turn:
             return
         run = accepted[-1].run
         assert run is not None
-        known = self.stored.outbox if self.stored and not self.from_cache else ()
+        # what an earlier save left, its writer may have published already
+        known = [mark_redelivered(it) for it in self.stored.outbox] if self.stored and not self.from_cache else []
         outbox = (*known, *self.messages)
         self.next = StoredRun(run, self.stored.rev + 1 if self.stored else 0, outbox, now)
 

@@ -10,11 +10,11 @@ Events of a batch are judged together: conditions outside the total subset go to
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
 import structlog
 
 from headrace.contracts.codec import encode_command
 from headrace.contracts.entity_change import BadEventError, EntityChange, decode_entity_change
+from headrace.contracts.envelope import dump
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import StartRun
@@ -164,4 +164,4 @@ def _verdict(listener: Listener, verdict: Verdict, reason: str, run_id: str | No
 
 def _as_json(hearing: Hearing) -> bytes:
     """The event object as JSON, as triggers see it."""
-    return orjson.dumps(hearing.change.event)
+    return dump(hearing.change.event)

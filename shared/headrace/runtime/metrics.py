@@ -44,7 +44,7 @@ class Metrics:
             elif isinstance(event, RunStarted):
                 counts[self._started, (event.trigger_type,)] += 1
         for (counter, labels), number in counts.items():
-            self._count(counter, *labels, number=number)
+            self._count(counter, *labels, by=number)
 
     def rejected(self, reason: str, number: int = 1) -> None:
         """Count commands that did not apply."""

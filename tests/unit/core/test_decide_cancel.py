@@ -40,6 +40,7 @@ def test_a_graceful_cancel_lets_the_node_at_work_finish(phase: str) -> None:
     assert scenario.state.outputs["a"] == {"n": 1} if phase == "running" else {"taken": True, "n": 1}
     assert (scenario.state.status, scenario.state.result) == ("COMPLETED", "CANCELLED")
     assert scenario.requested() == [("a", 1)]
+    assert scenario.state.edges == {0: True}, "the way out of `a` was not taken"
 
 
 @pytest.mark.parametrize("phase", ["retrying", "input"])

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.session import Session
+from headrace_cli.session import Session, TimeoutOption
 
 if TYPE_CHECKING:
     from headrace_cli.client import Client
@@ -24,6 +24,7 @@ def send(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Watch the runs that they start; fails when one fails.")
     ] = False,
+    timeout: TimeoutOption = None,
 ) -> None:
     """Publish entity changes and say which runs they started."""
     from headrace_cli import events_file, waiting, words
@@ -42,7 +43,8 @@ def send(
             if not session.json:
                 session.out.print(f"{event_id}  {words.event(event)}", soft_wrap=True)
                 session.out.print(f"  {_outcome(explanation)}", style="" if runs else "dim", soft_wrap=True)
-        code = _follow(session, client, [run for entry in told for run in _texts(entry["runIds"])]) if follow else 0
+        started = [run for entry in told for run in _texts(entry["runIds"])]
+        code = _follow(session, client, started, timeout) if follow else 0
     if session.json:
         session.print_json(told)
     raise typer.Exit(code)
@@ -104,16 +106,17 @@ def _outcome(explanation: "Explanation | None") -> str:
     return f"started nothing: headrace explain {explanation.event_id}"
 
 
-def _follow(session: Session, client: "Client", run_ids: list[str]) -> int:
+def _follow(session: Session, client: "Client", run_ids: list[str], seconds: float | None) -> int:
     """Watch one run after the other. Returns the worst of their exit codes."""
     from headrace_cli import following, watching
 
     codes = [0]
     for run_id in run_ids:
         if session.json:
-            codes.append(watching.code_of(watching.last(following.snapshots(client, run_id))))
+            stream = following.snapshots(client, run_id, following.Patience(whole_seconds=seconds))
+            codes.append(watching.code_of(watching.last(stream)))
         else:
-            codes.append(watching.watch(session, client, run_id))
+            codes.append(watching.watch(session, client, run_id, seconds))
     return max(codes)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.session import Session
+from headrace_cli.session import Session, TimeoutOption
 
 if TYPE_CHECKING:
     from headrace_cli.client import Client
@@ -45,6 +45,7 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Follow the run to its end; the exit code is its result.")
     ] = False,
+    timeout: TimeoutOption = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="Starting again with the same key gives the same run.")
     ] = None,
@@ -58,7 +59,7 @@ def run(
         with session.working(f"Starting {workflow}"):
             started = client.start_run(workflow, given, trigger, idempotency_key)
         if wait:
-            raise typer.Exit(_follow(session, client, str(started["identifier"])))
+            raise typer.Exit(_follow(session, client, str(started["identifier"]), timeout))
     if session.json:
         session.print_json(started)
     else:
@@ -98,6 +99,7 @@ def show(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Watch it to its end; the exit code is its result.")
     ] = False,
+    timeout: TimeoutOption = None,
 ) -> None:
     """Show a run, or follow it to its end.
 
@@ -108,7 +110,7 @@ def show(
     session = Session.of(context)
     with session.client() as client:
         if follow:
-            raise typer.Exit(_follow(session, client, run))
+            raise typer.Exit(_follow(session, client, run, timeout))
         document = client.run(run)
     if session.json:
         session.print_json(document)
@@ -160,10 +162,10 @@ def cancel(
         session.out.print(f"{run}: cancelling{' at once' if force else ' after the node runs at work'}.")
 
 
-def _follow(session: Session, client: "Client", run_id: str) -> int:
+def _follow(session: Session, client: "Client", run_id: str, seconds: float | None) -> int:
     from headrace_cli import watching
 
-    return watching.watch(session, client, run_id)
+    return watching.watch(session, client, run_id, seconds)
 
 
 def _node_of(entry: dict[str, object]) -> str:

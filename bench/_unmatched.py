@@ -1,0 +1,106 @@
+"""What an entity event costs that wakes nobody: the trigger service and its stores, with many triggers on a blueprint.
+
+The events lie in the log before the service starts, so the window holds no publishing: fetching, reading, the index,
+the ledger, the commits.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from bench import _workload
+from bench._process import cpu_seconds
+from headrace.adapters.clock import SystemClock
+from headrace.adapters.embedded import EmbeddedDefinitionStore, EmbeddedLedger, EmbeddedLog, Journal
+from headrace.core.expression import Answer, Evaluation, Failure
+from headrace.ports.stores import LedgerEntry
+from headrace.runtime import process
+from headrace.runtime.metrics import Metrics
+from headrace.runtime.tasks import Tasks
+from headrace_trigger.app import TriggerService
+
+_ROOM = 1 << 30
+_CHUNK = 1_000
+
+
+class NoEvaluator:
+    """Every condition of the benchmark is in the total subset."""
+
+    async def evaluate(self, evaluations: Sequence[Evaluation]) -> list[list[Answer]]:
+        self._refuse()
+
+    async def check(self, programs: Sequence[str]) -> list[Failure | None]:
+        self._refuse()
+
+    async def close(self) -> None: ...
+
+    def _refuse(self) -> NoReturn:
+        raise AssertionError("an event of this benchmark needs no evaluator")
+
+
+class CountingLedger(EmbeddedLedger):
+    """The embedded ledger, and a window on the events that it took, from the first warm one to the last."""
+
+    def __init__(self, journal: Journal | None, warm_up: int, events: int) -> None:
+        super().__init__(journal)
+        self._left_to_warm = warm_up
+        self._left = warm_up + events
+        self._began: tuple[float, int] | None = None
+        self.microseconds_per_event = 0.0
+        self.done = asyncio.Event()
+
+    async def record(self, entries: Sequence[LedgerEntry]) -> None:
+        await super().record(entries)
+        assert not any(entry.verdicts for entry in entries), "an event woke a trigger"
+        self._left -= len(entries)
+        self._left_to_warm -= len(entries)
+        if self._began is None and self._left_to_warm <= 0:
+            self._began = cpu_seconds(), self._left
+        elif self._left == 0 and self._began is not None:
+            cpu, events = self._began
+            self.microseconds_per_event = (cpu_seconds() - cpu) / events * 1e6
+            self.done.set()
+
+
+async def measure(data: Path | None, triggers: int, events: int, warm_up: int) -> float:
+    """Microseconds of CPU per event."""
+    journal = Journal(data / "headrace.sqlite") if data is not None else None
+    clock = SystemClock()
+    log = EmbeddedLog(clock, journal, retention_records=_ROOM, retention_bytes=_ROOM)
+    definitions = EmbeddedDefinitionStore(journal)
+    ledger = CountingLedger(journal, warm_up, events)
+    await _workload.save_other_tiers(definitions, triggers)
+    for first in range(0, warm_up + events, _CHUNK):
+        last = min(first + _CHUNK, warm_up + events)
+        await log.publish([_workload.event(number) for number in range(first, last)])
+    service = TriggerService(log, definitions, NoEvaluator(), ledger, clock, _workload.TOPICS, Metrics())
+    await service.listeners.index()
+    process.settle()
+    tasks = Tasks()
+    service.start(tasks)
+    await asyncio.wait_for(ledger.done.wait(), 120)
+    await service.stop()
+    await tasks.stop()
+    await log.close()
+    if journal is not None:
+        journal.close()
+    return ledger.microseconds_per_event
+
+
+def main() -> None:
+    """Parse the command line of the child process; print the figure as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench._unmatched", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--triggers", type=int, required=True)
+    parser.add_argument("--data", type=Path, help="a folder for the SQLite file; without it, memory only")
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--warm-up", type=int, default=2_000)
+    chosen = parser.parse_args()
+    figure = process.run(measure(chosen.data, chosen.triggers, chosen.events, chosen.warm_up))
+    print(json.dumps({"us_per_event": figure}))
+
+
+if __name__ == "__main__":
+    main()
