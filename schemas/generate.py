@@ -3,7 +3,7 @@
 | file | source |
 |---|---|
 | `messages/<name>.v1.json` | the models of `headrace.contracts.messages` |
-| `definition.v1.json` | the models of `headrace.core.document` |
+| `definition.v1.json` | the models of `headrace.core.authoring.document` |
 | `asyncapi.yaml` | `headrace.contracts.topics` and the messages |
 | `openapi.json` | `headrace_api.openapi` |
 
@@ -24,7 +24,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from headrace.contracts import topics
 from headrace.contracts.messages import MESSAGES, MessageType
 from headrace.contracts.topics import Topic, TopicNames
-from headrace.core import document
+from headrace.core.authoring import document
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

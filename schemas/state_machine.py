@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from headrace.core import commands as say
-from headrace.core import dialects, ids
+from headrace.core import ids
+from headrace.core.authoring import dialects
 from headrace.core.decide import decide
 from headrace.core.decision import Decision
 from headrace.core.json import Json

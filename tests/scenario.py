@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.core import dialects, ids
+from headrace.core import ids
+from headrace.core.authoring import dialects
 from headrace.core.commands import (
     CancelRun,
     Command,

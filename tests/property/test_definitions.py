@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from headrace.contracts import strict_json
 from headrace.contracts.strict_json import BadJson
-from headrace.core import check, document, inputs, limits
-from headrace.core._document_nodes import CONFIGS
-from headrace.core._document_reading import fields
+from headrace.core import limits
+from headrace.core.authoring import check, document, inputs
+from headrace.core.authoring._document_nodes import CONFIGS
+from headrace.core.authoring._document_reading import fields
+from headrace.core.authoring.source import positions
 from headrace.core.definition import LATER_TYPES
 from headrace.core.json import Json, JsonObject
-from headrace.core.source import positions
 from tests.unit.core.test_flow_check_correct import CORRECT
 
 EXAMPLES: list[Any] = [

@@ -5,7 +5,7 @@ A version never changes, so its graph is parsed once.
 
 from collections import OrderedDict
 
-from headrace.core import dialects
+from headrace.core.authoring import dialects
 from headrace.core.definition import Definition
 from headrace.core.run import Run
 from headrace.ports.stores import DefinitionStore, WorkflowVersion

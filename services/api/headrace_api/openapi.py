@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.contracts._entity_message import EntityChangeMessage
-from headrace.core import document as workflow_document
+from headrace.core.authoring import document as workflow_document
 from headrace_api import bodies, problems, schemas
 from headrace_api.operations import Note, note_of, strip_note
 from headrace_api.problems import CODES

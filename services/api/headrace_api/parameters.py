@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from headrace.core._findings import did_you_mean
+from headrace.core.authoring.findings import did_you_mean
 from headrace.core.json import JsonObject
 from headrace_api.problems import ApiError, about_parameter
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.contracts import strict_json
-from headrace.core import source
-from headrace.core._findings import did_you_mean, kind
+from headrace.core.authoring import source
+from headrace.core.authoring.findings import did_you_mean, kind
 from headrace.core.errors import Problem, pointer
 from headrace.core.json import Json, JsonObject
 from headrace_api.problems import ApiError, about_parameter, present

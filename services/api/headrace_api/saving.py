@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import orjson
 
-from headrace.core import check, dialects, expression, flow_check
+from headrace.core import expression
+from headrace.core.authoring import check, dialects, flow_check
 from headrace.core.errors import Problem
 from headrace.core.expression import Failure
 from headrace.core.json import Json, JsonObject

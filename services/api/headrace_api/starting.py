@@ -7,7 +7,8 @@ import orjson
 
 from headrace.adapters.clock import random_id
 from headrace.contracts import codec
-from headrace.core import ids, inputs
+from headrace.core import ids
+from headrace.core.authoring import inputs
 from headrace.core.commands import StartRun
 from headrace.core.definition import Definition, Node, SelfServeTrigger
 from headrace.core.errors import Problem

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts import strict_json
-from headrace.core import check, dialects, expression, flow_check, source
+from headrace.core import expression
+from headrace.core.authoring import check, dialects, flow_check, source
 from headrace.core.definition import Definition
 from headrace.core.errors import Problem
 from headrace.core.json import Json

@@ -2,7 +2,7 @@
 
 import structlog
 
-from headrace.core import dialects
+from headrace.core.authoring import dialects
 from headrace.core.matching import Listener, TriggerIndex, listeners_of
 from headrace.ports.stores import DefinitionStore, WorkflowVersion
 

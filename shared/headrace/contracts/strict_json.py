@@ -10,7 +10,8 @@ from typing import NoReturn, TypeAlias
 
 import orjson
 
-from headrace.core import limits, source
+from headrace.core import limits
+from headrace.core.authoring import source
 from headrace.core.errors import HeadraceError, pointer
 from headrace.core.json import Json
 

@@ -1,6 +1,6 @@
 """A workflow definition as the engine understands it: one graph, whatever dialect its author wrote (spec 0.2, 1).
 
-`headrace.core.dialects` parses documents into these classes, `headrace.core.check` judges them,
+`headrace.core.authoring.dialects` parses documents into these classes, `headrace.core.authoring.check` judges them,
 `headrace.core.plan` compiles them. The raw document is kept beside the graph for round trips.
 """
 
@@ -31,7 +31,7 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class SelfServeTrigger:
-    """Spec 2.1. `user_inputs` stays the author's document; `headrace.core.inputs` reads it."""
+    """Spec 2.1. `user_inputs` stays the author's document; `headrace.core.authoring.inputs` reads it."""
 
     type = "SELF_SERVE_TRIGGER"
     user_inputs: JsonObject = field(default_factory=dict)

@@ -11,12 +11,12 @@ from enum import Enum
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from headrace.core._jq_compile import compile_tree
-from headrace.core._jq_facts import read_paths, required_equalities
-from headrace.core._jq_lexer import OutsideSubset
-from headrace.core._jq_parser import parse_tree
-from headrace.core._jq_paths import Run
-from headrace.core._jq_values import NoOutput, Stop
+from headrace.core.jq.compiler import compile_tree
+from headrace.core.jq.facts import read_paths, required_equalities
+from headrace.core.jq.lexer import OutsideSubset
+from headrace.core.jq.parser import parse_tree
+from headrace.core.jq.paths import Run
+from headrace.core.jq.values import NoOutput, Stop
 from headrace.core.json import Json
 
 _LONGEST_NATIVE = 4096

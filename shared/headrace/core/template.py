@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from headrace.core._jq_values import kind_of
 from headrace.core._template_blocks import Span, find_spans, is_spread, is_whole
 from headrace.core._template_blocks import TemplateSyntaxError as TemplateSyntaxError
 from headrace.core.errors import HeadraceError, pointer
 from headrace.core.expression import EMPTY, Answer, Empty, Failure, Program, parse
+from headrace.core.jq.values import kind_of
 from headrace.core.json import Json
 
 Rendered: TypeAlias = "Json | Empty"

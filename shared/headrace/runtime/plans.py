@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from headrace.core import dialects
+from headrace.core.authoring import dialects
 from headrace.core.errors import HeadraceError
 from headrace.core.plan import Plan, compile_plan
 from headrace.ports.stores import DefinitionStore

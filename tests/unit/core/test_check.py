@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from headrace.core import check, dialects
+from headrace.core.authoring import check, dialects
+from headrace.core.authoring.source import positions
 from headrace.core.errors import Problem
 from headrace.core.json import Json, JsonObject
-from headrace.core.source import positions
 from tests.unit.core.documents import (
     approval,
     condition,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core import check
+from headrace.core.authoring import check
 from headrace.core.json import Json, JsonObject
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.core import check, dialects
+from headrace.core.authoring import check, dialects
 from headrace.core.definition import Action, Branch, Condition, Definition, Edge, EventTrigger, Input, RetryPolicy
 from headrace.core.json import JsonObject
 from tests.unit.core.documents import approval, condition, event, form, found, node, upsert, webhook, workflow

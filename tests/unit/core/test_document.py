@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from headrace.core import dialects, document
+from headrace.core.authoring import dialects, document
 from headrace.core.json import JsonObject
 from tests.unit.core.documents import condition, errors_of, event, form, found, node, webhook, workflow
 

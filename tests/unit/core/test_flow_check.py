@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from headrace.core import check
+from headrace.core.authoring import check
+from headrace.core.authoring.source import positions
 from headrace.core.json import JsonObject
-from headrace.core.source import positions
 from tests.unit.core.documents import condition, event, form, found, upsert, webhook, workflow
 
 GOLD = '.outputs.s.tier == "gold"'

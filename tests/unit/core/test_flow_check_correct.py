@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core import check
+from headrace.core.authoring import check
 from headrace.core.json import JsonObject
 from tests.unit.core.documents import approval, condition, event, form, said, upsert, webhook, workflow
 

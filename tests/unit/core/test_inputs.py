@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.core import inputs
+from headrace.core.authoring import inputs
 from headrace.core.json import Json, JsonObject
 from tests.unit.core.documents import found
 

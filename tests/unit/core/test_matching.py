@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.core import dialects, expression
+from headrace.core import expression
+from headrace.core.authoring import dialects
 from headrace.core.definition import EventTrigger
 from headrace.core.expression import EMPTY, Failure, Path
 from headrace.core.json import Json, JsonObject

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from headrace.core.authoring.source import decode, positions
 from headrace.core.errors import Problem
-from headrace.core.source import decode, positions
 
 TEXT = """{
   "identifier" : "w",

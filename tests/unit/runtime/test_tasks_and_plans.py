@@ -143,5 +143,3 @@ def test_delays_double_up_to_the_most_and_begin_anew_after_a_success() -> None:
     assert [backoff.next() for _ in range(5)] == [1, 2, 4, 5, 5]
     backoff.reset()
     assert backoff.next() == 1
-
-

@@ -7,8 +7,8 @@ minus, postfix. The comma is missing on purpose: a program of the subset has at 
 from collections.abc import Container
 from typing import cast
 
-from headrace.core._jq_lexer import KEYWORDS, OutsideSubset, Token, TokenKind, scan
-from headrace.core._jq_syntax import (
+from headrace.core.jq.lexer import KEYWORDS, OutsideSubset, Token, TokenKind, scan
+from headrace.core.jq.syntax import (
     Alternative,
     Attempt,
     Binary,

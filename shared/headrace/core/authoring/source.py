@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from headrace.core import errors
-from headrace.core._findings import TextProblem, quoted
+from headrace.core.authoring.findings import TextProblem, quoted
 from headrace.core.errors import Problem
 
 _TOKEN = re.compile(

@@ -4,11 +4,11 @@ A definition can be right and still be warned about nowhere: what cannot be know
 outside the total subset are only scanned for the paths that they surely read from their root.
 """
 
-from headrace.core._findings import Findings
-from headrace.core._flow_branches import Branches
-from headrace.core._flow_graph import flow_of
-from headrace.core._flow_references import References
-from headrace.core._flow_uses import uses
+from headrace.core.authoring._flow_branches import Branches
+from headrace.core.authoring._flow_graph import flow_of
+from headrace.core.authoring._flow_references import References
+from headrace.core.authoring._flow_uses import uses
+from headrace.core.authoring.findings import Findings
 from headrace.core.definition import Definition
 from headrace.core.errors import Problem
 
@@ -16,7 +16,7 @@ from headrace.core.errors import Problem
 def check_flow(definition: Definition) -> tuple[Problem, ...]:
     """Every doubt about a definition that has no errors: names, order, missing values, dead branches.
 
-    The definition must have passed `headrace.core.check`; about a graph with a cycle nothing is said.
+    The definition must have passed `headrace.core.authoring.check`; about a graph with a cycle nothing is said.
     """
     flow = flow_of(definition)
     if flow is None:

@@ -10,7 +10,7 @@ from operator import ge, gt, le, lt
 import jsonschema_rs
 
 from headrace.core import limits
-from headrace.core._findings import Findings, did_you_mean, kind, quoted
+from headrace.core.authoring.findings import Findings, did_you_mean, kind, quoted
 from headrace.core.errors import pointer
 from headrace.core.json import Json, JsonObject
 

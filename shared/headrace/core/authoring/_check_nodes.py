@@ -3,9 +3,10 @@
 import re
 from collections import Counter
 
-from headrace.core import _cron_shape, _input_forms, limits
-from headrace.core._check_support import check_support
-from headrace.core._findings import Findings, did_you_mean, quoted
+from headrace.core import limits
+from headrace.core.authoring import _cron_shape, _input_forms
+from headrace.core.authoring._check_support import check_support
+from headrace.core.authoring.findings import Findings, did_you_mean, quoted
 from headrace.core.definition import (
     Action,
     Condition,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.core import _check_texts
+from headrace.core.authoring import _check_texts
 from headrace.core.definition import EventTrigger, Node
 from headrace.core.expression import Path, Program, parse
 

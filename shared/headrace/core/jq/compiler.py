@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from headrace.core import _jq_operators as operators
-from headrace.core import _jq_syntax as syntax
-from headrace.core import _jq_values as values
-from headrace.core._jq_closure import Compiled, Given, combine
-from headrace.core._jq_functions import CONTAINS, WITH_ARGUMENT, WITHOUT_ARGUMENT, Function
-from headrace.core._jq_lexer import OutsideSubset
-from headrace.core._jq_paths import PathKeys, Run, read_path
-from headrace.core._jq_values import NoOutput, Stop, is_true, values_of
+from headrace.core.jq import operators, syntax, values
+from headrace.core.jq.closure import Compiled, Given, combine
+from headrace.core.jq.functions import CONTAINS, WITH_ARGUMENT, WITHOUT_ARGUMENT, Function
+from headrace.core.jq.lexer import OutsideSubset
+from headrace.core.jq.paths import PathKeys, Run, read_path
+from headrace.core.jq.values import NoOutput, Stop, is_true, values_of
 
 _MOST_GROWTH = 256
 _MOST_WORK = 256

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.core._document_nodes import ConditionConfig, InputConfig, StatusLabelDocument
-from headrace.core._findings import Findings, did_you_mean, quoted
+from headrace.core.authoring._document_nodes import ConditionConfig, InputConfig, StatusLabelDocument
+from headrace.core.authoring.document import ConnectionDocument
+from headrace.core.authoring.findings import Findings, did_you_mean, quoted
 from headrace.core.definition import Branch, Condition, Dialect, Edge, Input, Node
-from headrace.core.document import ConnectionDocument
 from headrace.core.json import JsonObject
 
 

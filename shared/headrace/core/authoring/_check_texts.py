@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.core import template
-from headrace.core._findings import Findings, TextProblem
+from headrace.core.authoring.findings import Findings, TextProblem
 from headrace.core.definition import Action, Condition, Definition, EventTrigger, Input, Node, SelfServeTrigger
 from headrace.core.errors import pointer
 from headrace.core.json import Json

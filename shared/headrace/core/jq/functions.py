@@ -9,7 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
-from headrace.core._jq_values import (
+from headrace.core.jq.values import (
     NoOutput,
     Stop,
     add,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from headrace.core import _jq_syntax as syntax
-from headrace.core._jq_compile import path_keys
-from headrace.core._jq_paths import PathKeys
+from headrace.core.jq import syntax
+from headrace.core.jq.compiler import path_keys
+from headrace.core.jq.paths import PathKeys
 from headrace.core.json import Json
 
 

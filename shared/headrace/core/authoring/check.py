@@ -1,6 +1,7 @@
 """What must hold before a workflow is saved (spec 1.4, 2, 3, 4, 5.1).
 
-Errors keep a definition from being saved; warnings do not. `headrace.core.flow_check` looks further, into expressions.
+Errors keep a definition from being saved; warnings do not. `headrace.core.authoring.flow_check` looks further, into
+expressions.
 """
 
 from collections import Counter
@@ -8,12 +9,12 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
-from headrace.core import _check_nodes, _check_texts
-from headrace.core._findings import Findings, did_you_mean, quoted
+from headrace.core.authoring import _check_nodes, _check_texts
+from headrace.core.authoring.dialects import Parsed, parse
+from headrace.core.authoring.findings import Findings, did_you_mean, quoted
+from headrace.core.authoring.flow_check import check_flow
 from headrace.core.definition import Branch, Condition, Definition, Edge, Input, Node
-from headrace.core.dialects import Parsed, parse
 from headrace.core.errors import Problem
-from headrace.core.flow_check import check_flow
 from headrace.core.json import Json
 
 

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from headrace.core import _jq_syntax as syntax
-from headrace.core import _jq_values as values
-from headrace.core._jq_closure import Compiled, Given, combine
-from headrace.core._jq_lexer import OutsideSubset
-from headrace.core._jq_paths import Run, match_literal
-from headrace.core._jq_values import NoOutput, Stop, is_true
+from headrace.core.jq import syntax, values
+from headrace.core.jq.closure import Compiled, Given, combine
+from headrace.core.jq.lexer import OutsideSubset
+from headrace.core.jq.paths import Run, match_literal
+from headrace.core.jq.values import NoOutput, Stop, is_true
 from headrace.core.json import Json
 
 _REPETITION_GROWTH = 32

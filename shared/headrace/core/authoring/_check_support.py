@@ -1,6 +1,6 @@
 """What this version accepts in a definition, but does not do yet: said when a workflow is saved, not when it fails."""
 
-from headrace.core._findings import Findings
+from headrace.core.authoring.findings import Findings
 from headrace.core.definition import Action, EventTrigger, Node, ScheduleTrigger, SelfServeTrigger
 
 PERFORMED = frozenset({"WEBHOOK"})

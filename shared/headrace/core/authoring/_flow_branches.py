@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headrace.core._findings import Findings, quoted
-from headrace.core._flow_graph import Facts, Flow, same_scalar
-from headrace.core._flow_uses import Use, uses
+from headrace.core.authoring._flow_graph import Facts, Flow, same_scalar
+from headrace.core.authoring._flow_uses import Use, uses
+from headrace.core.authoring.findings import Findings, quoted
 from headrace.core.definition import Condition, Definition, EventTrigger, Node, SelfServeTrigger
 from headrace.core.expression import Failure, Path
 from headrace.core.json import Json, JsonObject

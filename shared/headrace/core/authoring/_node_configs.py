@@ -1,7 +1,7 @@
 """From the config model of a node to the config of the graph (spec 2, 3)."""
 
-from headrace.core import _document_nodes as documents
-from headrace.core._findings import Findings
+from headrace.core.authoring import _document_nodes as documents
+from headrace.core.authoring.findings import Findings
 from headrace.core.definition import (
     Action,
     Condition,

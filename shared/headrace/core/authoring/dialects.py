@@ -1,18 +1,18 @@
 """From a workflow document, in any of the three dialects, to the one internal graph (spec 0.2, 1, 4).
 
-`parse` reads; `headrace.core.check` judges the graph. Both report every problem at once.
+`parse` reads; `headrace.core.authoring.check` judges the graph. Both report every problem at once.
 """
 
 from dataclasses import dataclass
 
 from headrace.core import limits
-from headrace.core._branches import Naming, check_names, condition_of, edges_of, input_of
-from headrace.core._document_nodes import ActionConfig, ConditionConfig, InputConfig
-from headrace.core._document_reading import read
-from headrace.core._findings import Findings, kind, quoted
-from headrace.core._node_configs import action_of, placeholder_of, trigger_of
+from headrace.core.authoring._branches import Naming, check_names, condition_of, edges_of, input_of
+from headrace.core.authoring._document_nodes import ActionConfig, ConditionConfig, InputConfig
+from headrace.core.authoring._document_reading import read
+from headrace.core.authoring._node_configs import action_of, placeholder_of, trigger_of
+from headrace.core.authoring.document import ConnectionDocument, NodeDocument, WorkflowHead
+from headrace.core.authoring.findings import Findings, kind, quoted
 from headrace.core.definition import Definition, Node, NodeConfig
-from headrace.core.document import ConnectionDocument, NodeDocument, WorkflowHead
 from headrace.core.errors import Problem
 from headrace.core.json import Json, JsonObject
 

@@ -1,6 +1,6 @@
 """Models of workflow documents in all three dialects (spec 1-5), and the JSON Schema that editors complete from.
 
-`headrace.core.dialects` reads documents through these models; nothing else should need them.
+`headrace.core.authoring.dialects` reads documents through these models; nothing else should need them.
 """
 
 from typing import Annotated, Any, ClassVar
@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from headrace.core import limits
-from headrace.core._document_nodes import CONFIGS, AnyConfig
-from headrace.core._document_part import Description, Identifier, Part, Text, Title
+from headrace.core.authoring._document_nodes import CONFIGS, AnyConfig
+from headrace.core.authoring._document_part import Description, Identifier, Part, Text, Title
 from headrace.core.json import JsonObject
 
 SCHEMA_ID = "urn:headrace:schema:definition.v1"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.core._jq_paths import Run
+from headrace.core.jq.paths import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from headrace.core._jq_values import equal, index
+from headrace.core.jq.values import equal, index
 from headrace.core.json import Json
 
 Run: TypeAlias = Callable[[Any], Any]

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace.core import _flow_shapes as shapes
-from headrace.core._findings import Findings, TextProblem, closest, did_you_mean, quoted
-from headrace.core._flow_graph import Flow, branches
-from headrace.core._flow_shapes import Shape
-from headrace.core._flow_uses import Use, is_careful, without_strings
+from headrace.core.authoring import _flow_shapes as shapes
+from headrace.core.authoring._flow_graph import Flow, branches
+from headrace.core.authoring._flow_shapes import Shape
+from headrace.core.authoring._flow_uses import Use, is_careful, without_strings
+from headrace.core.authoring.findings import Findings, TextProblem, closest, did_you_mean, quoted
 from headrace.core.definition import Definition, EventTrigger, Node, SelfServeTrigger
 from headrace.core.errors import Problem
 from headrace.core.expression import Path, parse

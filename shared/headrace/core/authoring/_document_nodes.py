@@ -5,8 +5,8 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from headrace.core import limits
-from headrace.core._document_inputs import UserInputs, UserInputsWithButtons
-from headrace.core._document_part import (
+from headrace.core.authoring._document_inputs import UserInputs, UserInputsWithButtons
+from headrace.core.authoring._document_part import (
     AnyObject,
     BoolOrTemplate,
     ObjectOrTemplate,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headrace.core import limits
-from headrace.core._document_part import (
+from headrace.core.authoring._document_part import (
     AnyObject,
     BoolOrJq,
     BoolOrObject,

@@ -1,0 +1,514 @@
+"""The invoker's claims, calls and results, with stores that fail and other processes that were there before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headrace.adapters.embedded import EmbeddedClaimStore, EmbeddedLog
+from headrace.contracts.codec import decode_result, encode_request, encode_result
+from headrace.contracts.envelope import mark_redelivered
+from headrace.contracts.topics import TopicNames
+from headrace.core.commands import Failed, InvokeNode, ReportAttempt, Succeeded
+from headrace.core.run import Causation
+from headrace.ports.errors import UnavailableError
+from headrace.ports.log import Message, Record
+from headrace.ports.stores import Claim
+from headrace.runtime.metrics import Metrics
+from headrace_invoker.finisher import Finisher
+from headrace_invoker.handler import Invoker, InvokerSettings
+from headrace_invoker.performance import Performance, Performers
+from tests.conformance.samples import ManualClock
+from tests.unit.services.parts import Faulty, record, soon
+
+TOPICS = TopicNames()
+LEASE_MS = 60_000
+
+
+class Hands:
+    """Performs WEBHOOK attempts: counts them, keeps them in hand while the gate is shut."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+        self.busy = 0
+        self.most_busy = 0
+
+    async def perform(self, request: InvokeNode) -> Performance:
+        self.calls.append(request.id)
+        self.busy += 1
+        self.most_busy = max(self.most_busy, self.busy)
+        try:
+            await asyncio.sleep(0)
+            await self.gate.wait()
+        finally:
+            self.busy -= 1
+        if self.error is not None:
+            raise self.error
+        return Performance(Succeeded({"call": len(self.calls)}))
+
+
+class Workshop:
+    """An invoker at work: embedded ports that fail on demand, its finisher running, records handed over by hand."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = ManualClock()
+        self.log = Faulty(EmbeddedLog(self.clock, partitions=1))
+        self.claims = Faulty(EmbeddedClaimStore(self.clock))
+        self.hands = Hands()
+        self.done: list[int] = []
+        self._offset = 0
+        ports: Any = self
+        self.finisher = Finisher(ports.claims, ports.log)
+        performers = Performers({"WEBHOOK": self.hands})
+        chosen = InvokerSettings(**{"lease_seconds": LEASE_MS / 1000, **settings})
+        self.handler = Invoker(
+            performers, ports.claims, ports.log, self.finisher, self.clock, TOPICS, Metrics(), "me", chosen
+        )
+        self._finishing = asyncio.create_task(self.finisher.run())
+
+    async def close(self) -> None:
+        self._finishing.cancel()
+        self.handler.stop()
+        await self.handler.drain(0.01)
+        await asyncio.gather(self._finishing, return_exceptions=True)
+
+    def records(self, *requests: InvokeNode | bytes) -> list[Record]:
+        """Records as of a redelivery: whose claims must be looked at before anything is called."""
+        made = []
+        for request in requests:
+            if isinstance(request, bytes):
+                message = Message(TOPICS.node_requests, "k", request)
+            else:
+                message = mark_redelivered(encode_request(request, TOPICS))
+            made.append(record(message, self._offset))
+            self._offset += 1
+        return made
+
+    async def handle(self, *requests: InvokeNode | bytes) -> None:
+        await self.handler.handle(self.records(*requests), self.finish)
+
+    def finish(self, one: Record) -> None:
+        self.done.append(one.offset)
+
+    async def results(self) -> list[ReportAttempt]:
+        return [decode_result(one) for one in await self.log.port.read(TOPICS.node_results, 0, limit=10_000)]
+
+    async def claim(self, request: InvokeNode) -> Claim | None:
+        found: Claim | None = (await self.claims.port.load([request.id])).get(request.id)
+        return found
+
+    async def claimed_by(self, request: InvokeNode, owner: str = "other/1", **changes: Any) -> Claim:
+        """Let somebody hold the claim of the request."""
+        before = await self.claim(request)
+        fence = before.fence + 1 if before else 1
+        claim = replace(Claim(request.id, owner, fence, self.clock.at + LEASE_MS, "CLAIMED"), **changes)
+        assert await self.claims.port.save([(claim, before)]) == [True]
+        return claim
+
+    async def all_done(self, count: int) -> None:
+        await soon(lambda: len(self.done) >= count)
+        assert len(self.done) == count
+
+
+Make = Callable[..., Workshop]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[Workshop] = []
+
+    def build(**settings: Any) -> Workshop:
+        made.append(Workshop(**settings))
+        return made[-1]
+
+    yield build
+    for workshop in made:
+        await workshop.close()
+
+
+@pytest.fixture
+async def shop(make: Make) -> Workshop:
+    return make()
+
+
+def request(number: int = 1, **changes: Any) -> InvokeNode:
+    made = InvokeNode(
+        f"wfnr_{number}:1", f"wfr_{number}", "flow", 1, "call", f"wfnr_{number}", 1, "WEBHOOK", {"url": "x"}, True,
+        "fail", None, "at_least_once", Causation("e", "e"),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+async def test_a_request_is_claimed_called_saved_published_and_done(shop: Workshop) -> None:
+    shop.hands.gate.clear()
+    await shop.handle(request())
+    await soon(lambda: bool(shop.hands.calls))
+    assert shop.done == []
+    shop.hands.gate.set()
+    await shop.all_done(1)
+    claim = await shop.claim(request())
+    assert claim is not None
+    assert (claim.state, claim.fence) == ("DONE", 1)
+    assert [(it.node_run_id, it.attempt) for it in await shop.results()] == [("wfnr_1", 1)]
+    assert claim.result == (await shop.log.port.read(TOPICS.node_results, 0))[0].value
+
+
+async def test_the_same_request_twice_in_a_batch_and_again_later_is_called_once(shop: Workshop) -> None:
+    await shop.handle(request(), request())
+    await soon(lambda: len(shop.done) >= 1)
+    await shop.handle(request())
+    await soon(lambda: len(shop.done) >= 2)
+    assert shop.hands.calls == ["wfnr_1:1"]
+    outcomes = [it.outcome for it in await shop.results()]
+    assert outcomes == [Succeeded({"call": 1})] * len(outcomes)
+
+
+async def test_a_result_that_was_saved_before_is_published_again_without_a_call(shop: Workshop) -> None:
+    report = ReportAttempt("wfr_1", 1, "call", "wfnr_1", 1, Succeeded({"old": True}))
+    await shop.claimed_by(request(), state="DONE", result=encode_result(report, TOPICS).value)
+    await shop.handle(request())
+    await shop.all_done(1)
+    assert shop.hands.calls == []
+    assert await shop.results() == [report]
+
+
+async def test_a_live_claim_of_somebody_else_is_waited_for_and_its_result_published(shop: Workshop) -> None:
+    live = await shop.claimed_by(request(), until=shop.clock.at + 20)
+    await shop.handle(request(), request(2))
+    await shop.all_done(1)
+    assert shop.hands.calls == ["wfnr_2:1"]
+
+    report = ReportAttempt("wfr_1", 1, "call", "wfnr_1", 1, Succeeded({"theirs": True}))
+    finished = replace(live, state="DONE", result=encode_result(report, TOPICS).value)
+    assert await shop.claims.port.save([(finished, live)]) == [True]
+    await shop.all_done(2)
+    assert shop.hands.calls == ["wfnr_2:1"]
+    assert report in await shop.results()
+
+
+async def test_a_parked_request_is_called_when_the_lease_has_ended(shop: Workshop) -> None:
+    await shop.claimed_by(request(), until=shop.clock.at + 20)
+    await shop.handle(request())
+    await asyncio.sleep(0.05)
+    assert shop.hands.calls == []
+    shop.clock.at += 20
+    await shop.all_done(1)
+    claim = await shop.claim(request())
+    assert claim is not None
+    assert (shop.hands.calls, claim.fence, claim.state) == (["wfnr_1:1"], 2, "DONE")
+
+
+async def test_a_parked_request_survives_a_store_that_is_away(shop: Workshop) -> None:
+    await shop.claimed_by(request(), until=shop.clock.at + 5)
+    await shop.handle(request())
+    shop.clock.at += 5
+    shop.claims.fail("load", times=2)
+    await shop.all_done(1)
+    assert shop.hands.calls == ["wfnr_1:1"]
+
+
+async def test_an_expired_claim_is_taken_over_with_a_higher_fence(shop: Workshop) -> None:
+    await shop.claimed_by(request(), fence=4, until=shop.clock.at)
+    await shop.handle(request())
+    await shop.all_done(1)
+    claim = await shop.claim(request())
+    assert claim is not None
+    assert (claim.fence, claim.owner.partition("/")[0], shop.hands.calls) == (5, "me", ["wfnr_1:1"])
+
+
+async def test_a_claim_that_somebody_writes_in_between_is_respected(shop: Workshop) -> None:
+    async def overtake() -> None:
+        await shop.claimed_by(request())
+
+    shop.claims.before["save"] = overtake
+    await shop.handle(request(), request(2))
+    await shop.all_done(1)
+    assert shop.hands.calls == ["wfnr_2:1"]
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+async def test_a_claim_of_our_own_whose_write_had_an_unknown_outcome_is_adopted_at_once(
+    shop: Workshop, delivery: str
+) -> None:
+    wanted = request(delivery=delivery)
+    shop.claims.fail("save", after=True)
+    with pytest.raises(UnavailableError):
+        await shop.handle(wanted)
+    assert shop.hands.calls == []
+    await shop.handle(wanted)
+    await shop.all_done(1)
+    assert shop.hands.calls == ["wfnr_1:1"]
+    assert isinstance((await shop.results())[0].outcome, Succeeded)
+
+
+@pytest.mark.parametrize("verb", ["load", "save"])
+async def test_nothing_is_called_while_claims_cannot_be_read_or_written(shop: Workshop, verb: str) -> None:
+    shop.claims.fail(verb)
+    with pytest.raises(UnavailableError):
+        await shop.handle(request())
+    assert (shop.hands.calls, shop.done) == ([], [])
+    await shop.handle(request())
+    await shop.all_done(1)
+
+
+async def test_at_most_once_never_calls_again_what_somebody_may_have_sent(shop: Workshop) -> None:
+    wanted = request(delivery="at_most_once")
+    await shop.claimed_by(wanted, state="SENT", until=shop.clock.at)
+    await shop.handle(wanted)
+    await shop.all_done(1)
+    outcome = (await shop.results())[0].outcome
+    assert shop.hands.calls == []
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.retryable) == ("unknown-outcome", False)
+
+
+async def test_at_most_once_marks_its_claim_as_sent_before_the_call(shop: Workshop) -> None:
+    wanted = request(delivery="at_most_once")
+    shop.hands.gate.clear()
+    await shop.handle(wanted)
+    await soon(lambda: bool(shop.hands.calls))
+    claim = await shop.claim(wanted)
+    assert claim is not None
+    assert claim.state == "SENT"
+
+
+async def test_a_call_whose_lease_was_lost_is_not_reported(shop: Workshop) -> None:
+    shop.hands.gate.clear()
+    await shop.handle(request())
+    await soon(lambda: bool(shop.hands.calls))
+    theirs = await shop.claimed_by(request())
+    shop.hands.gate.set()
+    await shop.all_done(1)
+    assert await shop.results() == []
+    assert await shop.claim(request()) == theirs
+
+
+@pytest.mark.parametrize("port", ["claims", "log"])
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_result_waits_for_the_store_and_the_log_and_its_call_is_not_repeated(
+    shop: Workshop, port: str, after: bool
+) -> None:
+    shop.hands.gate.clear()
+    await shop.handle(request(), request(2))
+    await soon(lambda: len(shop.hands.calls) == 2)
+    faulty = {"claims": shop.claims, "log": shop.log}[port]
+    faulty.fail({"claims": "save", "log": "publish"}[port], times=3, after=after)
+    shop.hands.gate.set()
+    await asyncio.sleep(0.05)
+    assert shop.done == []
+    await shop.all_done(2)
+    assert sorted(shop.hands.calls) == ["wfnr_1:1", "wfnr_2:1"]
+    assert {it.node_run_id for it in await shop.results()} == {"wfnr_1", "wfnr_2"}
+    claim = await shop.claim(request())
+    assert claim is not None
+    assert claim.state == "DONE"
+
+
+async def test_a_lease_that_is_renewed_while_the_result_is_saved_costs_nothing(shop: Workshop) -> None:
+    shop.hands.gate.clear()
+    await shop.handle(request())
+    await soon(lambda: bool(shop.hands.calls))
+    ours = await shop.claim(request())
+    assert ours is not None
+
+    async def renewed() -> None:
+        await shop.claims.port.save([(replace(ours, until=ours.until + 1), ours)])
+
+    shop.claims.before["save"] = renewed
+    shop.hands.gate.set()
+    await shop.all_done(1)
+    assert len(await shop.results()) == 1
+
+
+async def test_no_more_calls_are_in_flight_than_there_is_room_for(make: Make) -> None:
+    shop = make(max_in_flight=3)
+    shop.hands.gate.clear()
+    handling = asyncio.create_task(shop.handle(*(request(number) for number in range(10))))
+    await soon(lambda: shop.hands.busy == 3)
+    await asyncio.sleep(0.01)
+    assert (len(shop.hands.calls), handling.done()) == (3, False)
+    for number in range(3, 10):
+        assert await shop.claim(request(number)) is None
+    shop.hands.gate.set()
+    await handling
+    await shop.all_done(10)
+    assert shop.hands.most_busy == 3
+
+
+async def test_parked_requests_whose_leases_end_together_respect_the_room_too(make: Make) -> None:
+    shop = make(max_in_flight=3)
+    requests = [request(number) for number in range(10)]
+    for parked in requests:
+        await shop.claimed_by(parked, until=shop.clock.at + 10)
+    await shop.handle(*requests)
+    shop.hands.gate.clear()
+    shop.clock.at += 10
+    await soon(lambda: shop.hands.busy == 3)
+    await asyncio.sleep(0.03)
+    assert shop.hands.most_busy == 3
+    shop.hands.gate.set()
+    await shop.all_done(10)
+    assert shop.hands.most_busy == 3
+    assert len(shop.hands.calls) == 10
+
+
+class TestLeases:
+    async def test_an_aging_lease_is_renewed_and_a_young_one_is_not(self, shop: Workshop) -> None:
+        began = await self._call(shop)
+        await shop.handler.renew()
+        assert await shop.claim(request()) == began
+        shop.clock.at += LEASE_MS // 3
+        await shop.handler.renew()
+        renewed = await shop.claim(request())
+        assert renewed == replace(began, until=shop.clock.at + LEASE_MS)
+        shop.hands.gate.set()
+        await shop.all_done(1)
+        assert len(await shop.results()) == 1
+
+    async def test_a_renewal_with_an_unknown_outcome_does_not_lose_the_lease(self, shop: Workshop) -> None:
+        await self._call(shop)
+        for _ in range(3):
+            shop.clock.at += LEASE_MS // 2
+            shop.claims.fail("save", after=True)
+            with pytest.raises(UnavailableError):
+                await shop.handler.renew()
+            await shop.handler.renew()
+            await shop.handler.renew()
+            claim = await shop.claim(request())
+            assert claim is not None
+            assert claim.until > shop.clock.at + LEASE_MS // 2
+
+    async def test_a_lost_lease_stays_lost(self, shop: Workshop) -> None:
+        await self._call(shop)
+        theirs = await shop.claimed_by(request())
+        shop.clock.at += LEASE_MS
+        await shop.handler.renew()
+        await shop.handler.renew()
+        assert await shop.claim(request()) == theirs
+
+    async def test_nothing_is_written_when_no_lease_is_aging(self, shop: Workshop) -> None:
+        await self._call(shop)
+        saves = shop.claims.calls["save"]
+        await shop.handler.renew()
+        assert shop.claims.calls["save"] == saves
+
+    async def _call(self, shop: Workshop) -> Claim:
+        shop.hands.gate.clear()
+        await shop.handle(request())
+        await soon(lambda: bool(shop.hands.calls))
+        claim = await shop.claim(request())
+        assert claim is not None
+        return claim
+
+
+class TestAlone:
+    """With `alone` nobody else can be at work: what others claimed they left behind."""
+
+    async def test_the_live_claim_of_a_predecessor_is_taken_over_at_once(self, make: Make) -> None:
+        shop = make(alone=True)
+        await shop.claimed_by(request())
+        await shop.handle(request())
+        await shop.all_done(1)
+        claim = await shop.claim(request())
+        assert claim is not None
+        assert (shop.hands.calls, claim.fence) == (["wfnr_1:1"], 2)
+
+    async def test_what_a_predecessor_may_have_sent_is_still_not_sent_again_at_most_once(self, make: Make) -> None:
+        shop = make(alone=True)
+        wanted = request(delivery="at_most_once")
+        await shop.claimed_by(wanted, state="SENT")
+        await shop.handle(wanted)
+        await shop.all_done(1)
+        outcome = (await shop.results())[0].outcome
+        assert shop.hands.calls == []
+        assert isinstance(outcome, Failed)
+
+    async def test_a_call_of_its_own_is_waited_for(self, make: Make) -> None:
+        shop = make(alone=True)
+        shop.hands.gate.clear()
+        await shop.handle(request())
+        await shop.handle(request())
+        await asyncio.sleep(0.01)
+        assert len(shop.hands.calls) == 1
+
+
+class TestStopping:
+    async def test_after_stop_nothing_more_is_begun_and_nothing_that_waits_is_done(self, make: Make) -> None:
+        shop = make(max_in_flight=2)
+        shop.hands.gate.clear()
+        handling = asyncio.create_task(shop.handle(*(request(number) for number in range(5))))
+        await soon(lambda: shop.hands.busy == 2)
+        shop.handler.stop()
+        await handling
+        shop.hands.gate.set()
+        await shop.handler.drain(5)
+        assert (len(shop.hands.calls), len(shop.done)) == (2, 2)
+
+    async def test_a_parked_request_is_not_begun_after_stop(self, shop: Workshop) -> None:
+        await shop.claimed_by(request(), until=shop.clock.at + 10)
+        await shop.handle(request())
+        shop.handler.stop()
+        shop.clock.at += 10
+        await asyncio.sleep(0.03)
+        assert (shop.hands.calls, shop.done) == ([], [])
+
+    async def test_draining_waits_for_calls_and_their_results(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.handle(request())
+        shop.claims.fail("save", times=1)
+        draining = asyncio.create_task(shop.handler.drain(5))
+        await asyncio.sleep(0.02)
+        assert not draining.done()
+        shop.hands.gate.set()
+        await draining
+        assert (len(shop.done), len(await shop.results())) == (1, 1)
+
+    async def test_a_call_that_outlasts_the_drain_keeps_its_claim_and_is_not_done(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.handle(request())
+        await soon(lambda: bool(shop.hands.calls))
+        await shop.handler.drain(0.05)
+        claim = await shop.claim(request())
+        assert claim is not None
+        assert (claim.state, shop.done, shop.hands.busy) == ("CLAIMED", [], 0)
+
+
+async def test_a_bug_in_an_action_fails_its_attempt_only(shop: Workshop) -> None:
+    shop.hands.error = KeyError("oops")
+    await shop.handle(request())
+    await shop.all_done(1)
+    outcome = (await shop.results())[0].outcome
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.retryable) == ("invalid", False)
+    assert "KeyError" in outcome.message
+
+
+async def test_an_action_that_cannot_be_performed_says_so(shop: Workshop) -> None:
+    await shop.handle(request(type="KAFKA"))
+    await shop.all_done(1)
+    outcome = (await shop.results())[0].outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "unsupported"
+    assert "WEBHOOK" in outcome.message
+
+
+async def test_what_is_no_request_becomes_a_dead_letter_and_the_rest_is_called(shop: Workshop) -> None:
+    await shop.handle(b"{", request(), b"\xff")
+    await shop.all_done(3)
+    letters = await shop.log.port.read(TOPICS.dead_letters(TOPICS.node_requests), 0)
+    assert [letter.value for letter in letters] == [b"{", b"\xff"]
+    assert shop.hands.calls == ["wfnr_1:1"]
+
+
+async def test_a_dead_letter_that_could_not_be_published_leaves_the_batch_undone(shop: Workshop) -> None:
+    shop.log.fail("publish")
+    with pytest.raises(UnavailableError):
+        await shop.handle(b"{", request())
+    assert (shop.done, shop.hands.calls) == ([], [])
