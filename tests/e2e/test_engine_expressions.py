@@ -17,7 +17,8 @@ async def test_foreign_programs_run_in_trigger_conditions_configs_conditions_and
     house.receiver.on("/a", Answer(data={"list": [3, 1, 2]}))
     body = {"sum": "{{ [range(4)] | add }}", "text": "n={{ reduce range(4) as $i (0; . + $i) }}"}
     first = webhook("a", url, body=body, variables={"most": "{{ .response.data.list | max }}"})
-    nodes = [on_change(FOREIGN), first, condition("which", no="[range(2)] == []", yes=f"({FOREIGN}) and .outputs.a.most == 3"), webhook("b", url)]  # fmt: skip
+    which = condition("which", no="[range(2)] == []", yes=f"({FOREIGN}) and .outputs.a.most == 3")
+    nodes = [on_change(FOREIGN), first, which, webhook("b", url)]
     edges = [edge("changed", "a"), edge("a", "which"), edge("which", "b", "yes")]
     await house.save({"identifier": "foreign", "nodes": nodes, "connections": edges})
 
@@ -117,7 +118,7 @@ async def test_a_condition_that_cannot_be_decided_fails_the_run_and_says_why(hou
     assert node_run(run, "which")["error"].startswith("A branch could not be decided.")
 
 
-NUMBERS = {"digits": "9" * 30, "many": 2**53 - 1}
+NUMBERS: dict[str, Any] = {"digits": "9" * 30, "many": 2**53 - 1}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from headrace.contracts.codec import encode_command, encode_request
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import InvokeNode, ReportAttempt, StartRun, Succeeded
+from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.log import Headers, Record
 from tests.e2e.house import House, change, line, on_change, outputs, webhook
@@ -159,7 +160,8 @@ def _poison(good: bytes) -> list[bytes | None]:
         None, b"", b"{", b"[]", b"\xff", b"[" * 10_000, b"x" * (2 << 20), b'{"v": 1}', b"{}", b'{"v": 1, "type": []}',
         _changed(good, v=2), _changed(good, v="1"), _changed(good, v=True), _changed(good, type="explode"),
         _changed(good, runId=7), _changed(good, runId=None), _changed(good, at="now"), _changed(good, at=1.5),
-        _changed(good, at=None), good[:-1], good[:-1] + b',"x":"\\ud800"}', good[:-1] + b',"x":' + b"[" * 300 + b"]" * 300 + b"}",
+        _changed(good, at=None), good[:-1], good[:-1] + b',"x":"\\ud800"}',
+        good[:-1] + b',"x":' + b"[" * 300 + b"]" * 300 + b"}",
     ]  # fmt: skip
 
 
@@ -193,7 +195,7 @@ async def test_malformed_commands_become_dead_letters_and_the_next_good_one_star
 
 
 async def test_malformed_requests_become_dead_letters_and_the_next_good_one_is_called(house: House) -> None:
-    config = {"type": "WEBHOOK", "url": f"{house.receiver.url}/direct"}
+    config: JsonObject = {"type": "WEBHOOK", "url": f"{house.receiver.url}/direct"}
     node_run_id = ids.node_run_id("wfr_unknown", "direct")
     request = InvokeNode(
         ids.attempt_id(node_run_id, 1), "wfr_unknown", "sturdy", 1, "direct", node_run_id, 1, "WEBHOOK", config, True,

@@ -110,8 +110,8 @@ def call_what_was_sent(kind: str, service: Any) -> None:
     invoker: Invoker = service.handler
     call = invoker._call
 
-    async def call_again(job: Any, owner: str, taken_over: Claim | None) -> None:
-        await call(job, owner, None)
+    async def call_again(job: Any, owner: str, was_sent: bool) -> None:
+        await call(job, owner, False)
 
     invoker._call = call_again  # type: ignore[method-assign]
 

@@ -178,7 +178,7 @@ class Invoker:
     async def _claim_with_room(self, jobs: Sequence[Job]) -> list[Job]:
         known = await self._claims.load([job.request.id for job in jobs])
         now = self._clock.now()
-        wanted: list[tuple[Job, Claim, Claim | None]] = []
+        wanted: list[tuple[Job, Claim, Claim | None, bool]] = []
         parked: list[tuple[Job, int]] = []
         for job in jobs:
             claim = known.get(job.request.id)
@@ -188,18 +188,33 @@ class Invoker:
             elif claim is not None and claim.until > now and not self._may_take_over(claim):
                 parked.append((job, claim.until - now))
             else:
-                wanted.append((job, self._new_claim(job.request, claim), claim))
-        answers = await self._claims.save([(new, before) for _, new, before in wanted]) if wanted else []
+                # judged now: while the claim is being written, an older handling of ours may end and be forgotten
+                was_sent = claim is not None and claim.state == "SENT" and not self._left_behind(claim)
+                wanted.append((job, self._new_claim(job.request, claim), claim, was_sent))
+        answers = await self._write([(new, before) for _, new, before, _ in wanted])
         for job, milliseconds in parked:
             self._start(self._park(job, milliseconds))
         lost = []
-        for (job, new, before), won in zip(wanted, answers, strict=True):
+        for (job, new, _, was_sent), won in zip(wanted, answers, strict=True):
             if won:
                 job.claim = new
-                self._begin(job, before)
+                self._begin(job, was_sent)
             else:
                 lost.append(job)
         return lost
+
+    async def _write(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
+        """Save claims. While that is under way their owners count as at work: a twin of a request in this process must
+        not take a claim for left behind whose handling is about to begin."""
+        owners = {new.owner for new, _ in writes}
+        self._owners |= owners
+        try:
+            answers = await self._claims.save(writes) if writes else []
+        except BaseException:
+            self._owners -= owners
+            raise
+        self._owners -= {new.owner for (new, _), won in zip(writes, answers, strict=True) if not won}
+        return answers
 
     def _new_claim(self, request: InvokeNode, before: Claim | None) -> Claim:
         self._handled += 1
@@ -218,21 +233,21 @@ class Invoker:
     def _is_ours(self, claim: Claim) -> bool:
         return claim.owner.startswith(f"{self._owner}/")
 
-    def _begin(self, job: Job, taken_over: Claim | None) -> None:
+    def _begin(self, job: Job, was_sent: bool) -> None:
         """Make the call of a claimed job in a task of its own. Calls are known by their owner's name, not by their
         request: one process may call an attempt again while its first call, whose lease was lost, is still out."""
         assert job.claim is not None
         owner = job.claim.owner
-        self._owners.add(owner)
         job.done = self._forgetting(owner, job.done)
         self._calling[owner] = job
-        self._start(self._call(job, owner, taken_over))
+        self._start(self._call(job, owner, was_sent))
 
-    async def _call(self, job: Job, owner: str, taken_over: Claim | None) -> None:
-        """Make the call of a claimed job and hand its result to the finisher."""
+    async def _call(self, job: Job, owner: str, was_sent: bool) -> None:
+        """Make the call of a claimed job and hand its result to the finisher. An attempt that may have been sent under
+        an older claim, and is to be sent at most once, is not sent again."""
         began = self._clock.monotonic()
         try:
-            if taken_over is not None and taken_over.state == "SENT" and not self._left_behind(taken_over):
+            if was_sent:
                 performance = _unknown()
             else:
                 performance = await self._performers.perform(job.request)

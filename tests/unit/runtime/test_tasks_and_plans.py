@@ -118,7 +118,7 @@ class TestPlans:
     async def _made(self, **settings: Any) -> tuple[Faulty, Plans]:
         definitions = Faulty(EmbeddedDefinitionStore())
         await definitions.create("flow", self.DOCUMENT, "me", 1)
-        return definitions, Plans(definitions, **settings)  # type: ignore[arg-type]
+        return definitions, Plans(definitions, **settings)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff\x00", b"{"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from headrace.contracts.codec import decode_result, encode_result
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Accepted, Failed, InvokeNode, ReportAttempt, Succeeded
+from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.caller import CallFailure, CallOutcome, CallRequest, CallResponse
 from headrace_invoker.webhook import WebhookPerformer, build_call, read_body, read_outcome, retry_after
@@ -21,7 +22,7 @@ NOW = 1_750_000_000_000
 
 
 def request(**changes: Any) -> InvokeNode:
-    config = {"type": "WEBHOOK", "url": "https://example.com/x"}
+    config: JsonObject = {"type": "WEBHOOK", "url": "https://example.com/x"}
     made = InvokeNode(
         "wfnr_1:1", "wfr_1", "flow", 1, "call", "wfnr_1", 1, "WEBHOOK", config, True, "fail", None, "at_least_once",
         Causation("e", "e"),
@@ -65,8 +66,11 @@ def test_json_is_read_up_to_the_depth_that_events_may_have_and_is_text_beyond_it
 
 
 @pytest.mark.parametrize(
-    ("status", "retryable"), [(400, False), (404, False), (408, True), (425, True), (429, True), (500, True), (501, False),
-                              (502, True), (503, True), (504, True), (301, False)],
+    ("status", "retryable"),
+    [
+        (400, False), (404, False), (408, True), (425, True), (429, True), (500, True), (501, False), (502, True),
+        (503, True), (504, True), (301, False),
+    ],
 )  # fmt: skip
 def test_a_status_says_whether_another_attempt_can_help(status: int, retryable: bool) -> None:
     outcome = read_outcome(request(), response(status, b"why", {"retry-after": "3"}), NOW)

@@ -60,7 +60,10 @@ class Office:
     def records(self, *commands: Command | bytes) -> list[Record]:
         made = []
         for command in commands:
-            message = Message(TOPICS.run_commands, "k", command) if isinstance(command, bytes) else encode_command(command, TOPICS)  # fmt: skip
+            if isinstance(command, bytes):
+                message = Message(TOPICS.run_commands, "k", command)
+            else:
+                message = encode_command(command, TOPICS)
             made.append(record(message, self._offset))
             self._offset += 1
         return made
@@ -407,7 +410,8 @@ class TestTimers:
 
         due = await office.topic(TOPICS.run_commands)
         assert len(due) == 2
-        await office.handler.handle([record(Message(one.topic, one.key, one.value), n) for n, one in enumerate(due)], lambda _: None)  # fmt: skip
+        again = [record(Message(one.topic, one.key, one.value), number) for number, one in enumerate(due)]
+        await office.handler.handle(again, lambda _: None)
         stored = await office.state(command.run_id)
         assert (stored.run.result, stored.run.timers) == ("FAILED", ())
         office.clock.at += 60_000

@@ -14,6 +14,7 @@ from headrace.contracts.codec import decode_command
 from headrace.contracts.entity_change import encode_entity_change
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import StartRun
+from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, Record
@@ -60,8 +61,10 @@ class Gate:
             await self.definitions.port.create(document["identifier"], document, "me", at)
 
     def event(self, name: str = "e", cause: Causation | None = None, at: int = START, **properties: Any) -> Record:
-        event = {"action": "UPDATE", "diff": {"before": {"identifier": "x", "blueprint": "service"}, "after": {"identifier": "x", "blueprint": "service", "properties": properties}}}  # fmt: skip
-        return self._record(encode_entity_change(event, name, "urn:x", at, TOPICS, cause), at)  # type: ignore[arg-type]
+        entity: JsonObject = {"identifier": "x", "blueprint": "service"}
+        after: JsonObject = {**entity, "properties": properties}
+        event: JsonObject = {"action": "UPDATE", "diff": {"before": entity, "after": after}}
+        return self._record(encode_entity_change(event, name, "urn:x", at, TOPICS, cause), at)
 
     def _record(self, message: Message, at: int = START) -> Record:
         self._offset += 1
@@ -112,7 +115,16 @@ async def test_the_same_event_delivered_again_asks_for_the_same_runs(gate: Gate)
     assert len(await gate.entries()) == 2
 
 
-@pytest.mark.parametrize(("port", "verb"), [("log", "publish"), ("ledger", "record"), ("definitions", "revision"), ("definitions", "all"), ("evaluator", "evaluate")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("port", "verb"),
+    [
+        ("log", "publish"),
+        ("ledger", "record"),
+        ("definitions", "revision"),
+        ("definitions", "all"),
+        ("evaluator", "evaluate"),
+    ],
+)
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_port_that_does_not_answer_leaves_the_batch_undone_and_its_repetition_adds_no_run(
     gate: Gate, port: str, verb: str, after: bool
