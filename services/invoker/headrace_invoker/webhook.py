@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from headrace.contracts.envelope import is_deeper
 from headrace.core.commands import Accepted, AttemptFailureKind, Failed, InvokeNode, Outcome, Succeeded
 from headrace.core.json import Json, JsonObject
 from headrace.core.limits import JSON_DEPTH
 from headrace.core.run import LogLine
+from headrace.core.weight import is_deeper
 from headrace.ports.caller import Caller, CallFailure, CallOutcome, CallRequest, CallResponse, FailureKind
 from headrace.ports.clock import Clock
 from headrace_invoker.performance import Performance

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from headrace.contracts.record import Headers, Message, Record
 from headrace.core.errors import HeadraceError, pointer
+from headrace.core.weight import is_deeper
 
 VERSION = 1
 """The version of every message that this release writes."""
@@ -60,21 +61,6 @@ def parse(value: bytes | None) -> dict[str, Any]:
     if value.count(b"[") + value.count(b"{") > MAX_DEPTH and is_deeper(data, MAX_DEPTH):
         raise UndecodableMessageError(f"nested deeper than {MAX_DEPTH} levels")
     return data
-
-
-def is_deeper(data: Any, limit: int) -> bool:
-    """Whether lists and objects are nested in each other more than `limit` times."""
-    level = [data]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) is dict or type(inner) is list
-        ]
-        if not level:
-            return False
-    return True
 
 
 def dump(data: Any) -> bytes:

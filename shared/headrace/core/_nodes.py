@@ -16,6 +16,7 @@ from headrace.core.json import Json, JsonObject
 from headrace.core.plan import PlanBranch, PlanNode
 from headrace.core.run import NodeRun, Result, Timer
 from headrace.core.template import Template, TemplateError
+from headrace.core.weight import objection
 
 
 def advance(draft: Draft, ready: Iterable[str]) -> None:
@@ -142,10 +143,15 @@ def abandon(draft: Draft, node_run: NodeRun, result: Result, reason: str) -> Non
 
 
 def render(draft: Draft, scope: str, template: Template, root: Json) -> Json:
-    """The template's value on `root`; undefined reads as null. Raises TemplateError."""
+    """The template's value on `root`; undefined reads as null. Raises TemplateError, also for a value out of bounds."""
     answers = draft.answers_for(scope, template.foreign, root) if template.foreign else {}
     value = template.render(root, answers)
-    return None if isinstance(value, Empty) else value
+    if isinstance(value, Empty):
+        return None
+    refused = objection(value)
+    if refused is not None:
+        raise TemplateError("", refused)
+    return value
 
 
 def _decide_condition(draft: Draft, node: PlanNode) -> tuple[str, ...]:

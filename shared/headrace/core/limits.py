@@ -33,6 +33,11 @@ JSON_VALUES = 50_000
 JSON_KEY_BYTES = 256
 SAFE_INTEGER = 2**53 - 1
 
+RENDERED_BYTES = 262_144
+"""The largest config, or set of variables, that templates may make for one node run, written as JSON."""
+RENDERED_DEPTH = 128
+"""How deep such a value may be nested; messages and stores bear more."""
+
 INPUT_TEXT_LENGTH = 100_000
 """The longest text that one self-serve input may hold."""
 INPUT_ITEMS = 10_000
