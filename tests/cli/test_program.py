@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -107,8 +108,10 @@ def test_wide_lines_are_not_cut_in_pipes(shell: Shell) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -c 'import sys; from headrace_cli.main import main; sys.exit(main())' validate "
-    files = " ".join([str(EXAMPLES / "workflows" / "tier-change.json")] * 3)
+    command = (
+        f"{shlex.quote(sys.executable)} -c 'import sys; from headrace_cli.main import main; sys.exit(main())' validate "
+    )
+    files = " ".join([shlex.quote(str(EXAMPLES / "workflows" / "tier-change.json"))] * 3)
 
     done = subprocess.run(f"{command} {files} -o json | head -c 1", shell=True, capture_output=True, text=True)
 

@@ -70,8 +70,9 @@ class Session:
         return Client(self.url, credentials.find(self.url))
 
     def print_json(self, value: Any) -> None:
-        """One JSON document on standard output."""
+        """One JSON document on standard output, at once: whoever reads it may wait for it, as for the URL of `dev`."""
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
     def print_lines(self, lines: "Iterable[Text]") -> None:
         """Lines that have their layout already."""
