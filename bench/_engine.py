@@ -34,7 +34,7 @@ def settings(data: Path | None, keep: int | None = None) -> DevSettings:
     """The engine's own defaults, but for the port, and leave to call this machine. `keep` scales the retention."""
     retention = Retention()
     if keep is not None:
-        retention = Retention(finished_runs=keep, ledger_entries=keep, records_per_partition=keep)
+        retention = Retention(finished_runs=keep, ledger_entries=keep, claims=keep, records_per_partition=keep)
     return DevSettings(port=0, data=data, egress=Egress(allowed_networks=("127.0.0.0/8",)), retention=retention)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from headrace.adapters.clock import SystemClock
 from headrace.core.errors import HeadraceError
+from headrace.runtime import process
 from headrace.runtime.logs import configure_logs
 from headrace_cli import credentials, words
 from headrace_cli.credentials import Credentials
@@ -40,6 +41,7 @@ async def serve(session: Session, chosen: DevSettings) -> None:
     configure_logs(chosen.log_level)
     engine = Engine(chosen)
     await engine.start()
+    process.settle()
     _print_start(session, engine, _save_credentials(session, engine))
     await run_until_signalled(engine)
     session.err.print("Stopped.")

@@ -114,6 +114,7 @@ class Engine:
         self.claims = EmbeddedClaimStore(
             self.clock,
             self._journal,
+            max_claims=kept.claims,
             redeliverable_since=lambda: self.log.redeliverable_since(self.topics.node_requests),
         )
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)

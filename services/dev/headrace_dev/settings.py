@@ -56,6 +56,7 @@ class Retention(BaseModel):
 
     finished_runs: Count = 10_000
     ledger_entries: Count = 20_000
+    claims: Count = 10_000
     records_per_partition: Count = 10_000
 
 

@@ -64,9 +64,13 @@ def parse(value: bytes | None) -> dict[str, Any]:
 
 
 def dump(data: Any) -> bytes:
-    """The JSON of plain values. Raises UnencodableMessageError."""
+    """The JSON of plain values, in as many bytes as it has. Raises UnencodableMessageError.
+
+    The copy is deliberate: what orjson returns keeps the whole buffer it was written into, several times its length,
+    for as long as it lives, and what is written here is kept by logs and stores.
+    """
     try:
-        return orjson.dumps(data)
+        return memoryview(orjson.dumps(data)).tobytes()
     except TypeError as error:
         raise UnencodableMessageError(f"cannot be written as JSON: {error}") from error
 

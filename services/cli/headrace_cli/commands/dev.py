@@ -26,9 +26,8 @@ def dev(
     ] = None,
 ) -> None:
     """Run the whole engine in one process."""
-    import asyncio
-
     from headrace.core.errors import HeadraceError
+    from headrace.runtime import process
     from headrace_cli.errors import CommandError, UsageError
 
     session = Session.of(context)
@@ -37,7 +36,7 @@ def dev(
     with session.working("Starting"):
         from headrace_cli import dev_server
     try:
-        asyncio.run(dev_server.serve(session, dev_server.settings(host, port, data, memory, allow_network)))
+        process.run(dev_server.serve(session, dev_server.settings(host, port, data, memory, allow_network)))
     except CommandError:
         raise
     except HeadraceError as error:

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from headrace.adapters.embedded.journal import Change, Journal, Row
+from headrace.contracts.envelope import UnencodableMessageError, dump
 from headrace.ports.stores import LedgerEntry, TriggerVerdict
 
 _SAVE: Final = (
@@ -169,10 +170,10 @@ class EmbeddedLedger:
 
 def _encode(verdicts: tuple[TriggerVerdict, ...]) -> tuple[bytes, bytes]:
     """The workflows that the verdicts name, and the verdicts."""
-    workflows = orjson.dumps(sorted({verdict.workflow for verdict in verdicts}))
+    workflows = dump(sorted({verdict.workflow for verdict in verdicts}))
     try:
-        return workflows, orjson.dumps(verdicts)
-    except TypeError:  # integers beyond 64 bits, lone surrogates: clauses may have seen anything
+        return workflows, dump(verdicts)
+    except UnencodableMessageError:  # integers beyond 64 bits, lone surrogates: clauses may have seen anything
         return workflows, json.dumps([asdict(verdict) for verdict in verdicts]).encode()
 
 

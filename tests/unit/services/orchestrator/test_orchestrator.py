@@ -285,7 +285,7 @@ async def test_a_record_whose_decision_cannot_be_written_is_dead_lettered_alone(
     assert len(office.done) == 4
 
 
-async def test_a_question_that_cannot_be_written_is_dead_lettered_alone(office: Office) -> None:
+async def test_an_output_that_cannot_be_written_fails_its_node_alone(office: Office) -> None:
     digits = {"n": "{{ .outputs.start.n | tonumber }}"}
     document = workflow(
         [start_node(), webhook("a", variables=digits), condition("which", yes="[range(2)] == []")],
@@ -295,10 +295,12 @@ async def test_a_question_that_cannot_be_written_is_dead_lettered_alone(office: 
     greedy, good = start(1, "greedy", output={"n": "9" * 30}), start(2)
     await office.handle(greedy, good)
 
-    records = await office.handle(answer(greedy.run_id), answer(good.run_id))
+    await office.handle(answer(greedy.run_id), answer(good.run_id))
 
-    letters = await office.topic(TOPICS.dead_letters(TOPICS.node_results))
-    assert [letter.value for letter in letters] == [records[0].value]
+    failed = (await office.state(greedy.run_id)).run.nodes["a"]
+    assert failed.result == "FAILED"
+    assert "cannot be written as JSON" in (failed.error or "")
+    assert await office.topic(TOPICS.dead_letters(TOPICS.node_results)) == []
     assert "b" in [node for node, _, _ in await office.requests()]
 
 
