@@ -126,20 +126,16 @@ def complete(
 def end(draft: Draft, result: Result, reason: str) -> None:
     """End the run at once: node runs at work are cancelled, and what they report later is refused."""
     for node_run in draft.run.in_progress():
-        _abandon(draft, node_run, "CANCELLED", reason)
+        abandon(draft, node_run, "CANCELLED", reason)
     draft.emit(RunCompleted, result=result)
-
-
-def _abandon(draft: Draft, node_run: NodeRun, result: Result, reason: str) -> None:
-    draft.emit(
-        NodeCompleted, node=node_run.node, node_run_id=node_run.id, type=node_run.type, result=result,
-        output=node_run.output, error=reason, stored={"error": {"message": reason}},
-    )  # fmt: skip
 
 
 def abandon(draft: Draft, node_run: NodeRun, result: Result, reason: str) -> None:
     """Complete a node run without following its ways out, as cancelling does."""
-    _abandon(draft, node_run, result, reason)
+    draft.emit(
+        NodeCompleted, node=node_run.node, node_run_id=node_run.id, type=node_run.type, result=result,
+        output=node_run.output, error=reason, stored={"error": {"message": reason}},
+    )  # fmt: skip
 
 
 def render(draft: Draft, scope: str, template: Template, root: Json) -> Json:

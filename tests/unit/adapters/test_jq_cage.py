@@ -269,6 +269,21 @@ async def test_a_program_that_kills_twice_is_refused_for_a_while() -> None:
     assert "refused for another 60 s" in refused.message
 
 
+async def test_a_hostile_program_on_many_documents_is_given_two_deadlines_not_one_each() -> None:
+    """A thousand events at a trigger with an endless condition would otherwise hold up every other trigger."""
+    cage = JqCage(Limits(deadline_seconds=0.2))
+    evaluations = [Evaluation(("def f: f; f", ". as $x | $x + 1"), str(at).encode()) for at in range(50)]
+    try:
+        answers = await cage.evaluate(evaluations)
+    finally:
+        await cage.close()
+
+    assert [healthy for _, healthy in answers] == list(range(1, 51))
+    assert {kind(hostile) for hostile, _ in answers} == {"time"}
+    refused = [hostile for hostile, _ in answers if isinstance(hostile, Failure) and "refused for" in hostile.message]
+    assert len(refused) >= 48
+
+
 async def test_children_are_recycled() -> None:
     cage = JqCage(Limits(deadline_seconds=5, children=1, recycle_after=3))
     try:

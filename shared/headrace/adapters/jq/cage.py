@@ -114,6 +114,9 @@ class JqCage:
 
     async def _answer(self, tasks: list[_Task], mode: Literal["run", "check"]) -> None:
         for batch in _batches(tasks):
+            batch = self._still_allowed(batch)
+            if not batch:
+                continue
             try:
                 await self._ask_at_once(batch, mode)
             except ChildDiedError as died:
@@ -145,7 +148,18 @@ class JqCage:
                         done += 1
             except ChildDiedError as died:
                 done += self._blame(pending[done], died)
-            pending = pending[done:]
+            pending = self._still_allowed(pending[done:])
+
+    def _still_allowed(self, tasks: list[_Task]) -> list[_Task]:
+        """The tasks that may run; one hostile program on a thousand documents must not be given a thousand deadlines."""
+        allowed = []
+        for task in tasks:
+            refusal = self._quarantine.refuse(task.program)
+            if refusal is None:
+                allowed.append(task)
+            else:
+                task.answer = refusal
+        return allowed
 
     def _blame(self, task: _Task, died: ChildDiedError) -> bool:
         """Answers for the program at which a child died, unless it deserves another try."""
