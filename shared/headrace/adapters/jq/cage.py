@@ -151,7 +151,7 @@ class JqCage:
             pending = self._still_allowed(pending[done:])
 
     def _still_allowed(self, tasks: list[_Task]) -> list[_Task]:
-        """The tasks that may run; one hostile program on a thousand documents must not be given a thousand deadlines."""
+        """The tasks that may run: one hostile program on a thousand documents is not given a thousand deadlines."""
         allowed = []
         for task in tasks:
             refusal = self._quarantine.refuse(task.program)
