@@ -40,7 +40,7 @@ def version_head(version: WorkflowVersion) -> JsonObject:
     """One version without its document (spec 1.5)."""
     return {
         "version": version.version,
-        "versionIdentifier": "wfv_" + ids.derive("version", version.identifier, str(version.version)),
+        "versionIdentifier": ids.version_id(version.identifier, version.version),
         "createdBy": version.created_by,
         "createdAt": iso(version.created_at),
         "updatedBy": version.updated_by,

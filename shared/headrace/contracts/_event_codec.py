@@ -16,7 +16,6 @@ from headrace.contracts._parts import (
     read_timer,
     timer_object,
 )
-from headrace.contracts._times import iso
 from headrace.contracts.cloudevents import CONTENT_TYPE, JSON_CONTENT_TYPE
 from headrace.contracts.envelope import UndecodableMessageError, dump, explain, parse, trace_headers
 from headrace.contracts.record import Message, Record
@@ -25,6 +24,7 @@ from headrace.core import events
 from headrace.core.events import Event
 from headrace.core.json import JsonObject
 from headrace.core.run import Run
+from headrace.core.times import iso
 
 SOURCE = "/headrace/runs"
 """The CloudEvents source of every run event; with the id `<run id>/<seq>` it names the event."""

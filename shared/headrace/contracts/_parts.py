@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from headrace.contracts._times import iso
 from headrace.contracts._wire import CausationPart, LogPart, PublicLogPart, PublicTimerPart
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation, LogLine, Timer
+from headrace.core.times import iso
 
 
 def causation_object(causation: Causation) -> JsonObject:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from headrace.contracts import cloudevents, strict_json
-from headrace.contracts._times import LATEST, iso, parse_iso
+from headrace.contracts._times import LATEST, parse_iso
 from headrace.contracts.envelope import dump, trace_headers
 from headrace.contracts.record import Headers, Message, Record
 from headrace.contracts.topics import TopicNames
@@ -18,6 +18,7 @@ from headrace.core import ids
 from headrace.core.errors import HeadraceError
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation
+from headrace.core.times import iso
 
 Action = Literal["CREATE", "UPDATE", "DELETE", "TIMER_EXPIRED"]
 
