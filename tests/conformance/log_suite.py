@@ -193,6 +193,26 @@ class LogSuite:
 
         assert values(await take(harness, consumer, 1)) == [b"new"]
 
+    async def test_what_lay_there_before_the_assignment_is_inherited(
+        self, harness: LogHarness, topic: str, group: str
+    ) -> None:
+        await harness.log.publish(numbered(topic, 10, keys=1))
+        consumer = await harness.log.subscribe(group, [topic])
+        await harness.log.publish([message(topic, "key-0", b"new")])
+
+        records = await take(harness, consumer, 11)
+
+        assert [record.inherited for record in records] == [True] * 10 + [False]
+
+    async def test_a_member_is_fresh_until_it_is_gone(self, harness: LogHarness, topic: str, group: str) -> None:
+        consumer = await harness.log.subscribe(group, [topic])
+        await consumer.fetch(1, harness.quiet_seconds)
+        assert consumer.is_fresh()
+
+        await consumer.close()
+
+        assert not consumer.is_fresh()
+
     # members come and go
 
     async def test_a_second_member_takes_part_and_nothing_is_lost(

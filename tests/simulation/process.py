@@ -144,5 +144,8 @@ class ProcessConsumer:
     def resume(self, partitions: frozenset[TopicPartition]) -> None:
         self._consumer.resume(partitions)
 
+    def is_fresh(self) -> bool:
+        return not self._process.evicted and self._consumer.is_fresh()
+
     async def close(self) -> None:
         await self._consumer.close()

@@ -23,7 +23,11 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A message as a consumer got it. `timestamp` is milliseconds since the epoch; `epoch` numbers the assignment."""
+    """A message as a consumer got it. `timestamp` is milliseconds since the epoch; `epoch` numbers the assignment.
+
+    `inherited`: it lay in the log already when its partition was assigned to this member, so that an earlier owner may
+    have had it in hand.
+    """
 
     source: TopicPartition
     offset: int
@@ -32,6 +36,7 @@ class Record:
     headers: Headers
     timestamp: int
     epoch: int = 0
+    inherited: bool = False
 
     @property
     def topic(self) -> str:

@@ -31,6 +31,12 @@ class Consumer(Protocol):
 
     def resume(self, partitions: frozenset[TopicPartition]) -> None: ...
 
+    def is_fresh(self) -> bool:
+        """Whether nobody else can hold our partitions yet: the group heard of us less than a third of the session
+        time-out ago, by the monotonic clock. False after the process was stopped for a while, even before it finds out.
+        """
+        ...
+
     async def close(self) -> None:
         """Leave the group. Commits nothing."""
         ...

@@ -185,15 +185,6 @@ async def test_a_late_commit_of_an_abandoned_member_changes_nothing() -> None:
     assert sum((await log.lag("readers")).values()) == 10
 
 
-async def test_a_consumer_knows_where_each_partition_ended_when_it_was_assigned() -> None:
-    log = make_log(partitions=1)
-    await publish(log, *range(10))
-    consumer = await log.subscribe("readers", ["orders"])
-    await publish(log, 11)
-
-    assert consumer.ends == {TopicPartition("orders", 0): 10}
-
-
 async def test_nothing_is_fetched_while_a_listener_runs() -> None:
     log = make_log(partitions=2)
     may_go = asyncio.Event()

@@ -57,6 +57,9 @@ class Group:
     def has_members(self) -> bool:
         return bool(self._members)
 
+    def __contains__(self, member: "EmbeddedConsumer") -> bool:
+        return member in self._members
+
     def commit(self, member: "EmbeddedConsumer", offsets: Mapping[TopicPartition, int], epoch: int) -> None:
         """Move offsets of partitions that the member holds in the epoch: only on, and not past the last record."""
         if member not in self._members or epoch != member.epoch:
@@ -134,17 +137,11 @@ class EmbeddedConsumer(Reader):
         self._group = group
         self._on_revoke = on_revoke
         self._held: dict[TopicPartition, Partition] = {}
-        self._ends: dict[TopicPartition, int] = {}
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions held, also while they are being revoked."""
         return frozenset(self._held)
-
-    @property
-    def ends(self) -> Mapping[TopicPartition, int]:
-        """The end of each partition at the moment it was assigned: records below it may have been delivered before."""
-        return self._ends
 
     async def fetch(self, max_records: int, wait_seconds: float) -> list[Record]:
         """See the port. Fair: every partition with records gets its share of a batch."""
@@ -161,6 +158,10 @@ class EmbeddedConsumer(Reader):
     def resume(self, partitions: frozenset[TopicPartition]) -> None:
         self._paused.difference_update(self._held[source] for source in partitions if source in self._held)
         self.wake()
+
+    def is_fresh(self) -> bool:
+        """See the port. Groups live in this process: who is no member any more knows it at once."""
+        return not self.closed and self in self._group
 
     async def close(self) -> None:
         """Leave the group at once; the own revoke listener is not called. Calling it again does nothing."""
@@ -194,5 +195,4 @@ class EmbeddedConsumer(Reader):
 
     def deal(self, positions: dict[Partition, int], epoch: int) -> None:
         self._held = {partition.source: partition for partition in positions}
-        self._ends = {partition.source: partition.end for partition in positions}
         self._hold(positions, epoch)

@@ -58,13 +58,16 @@ class Partition:
         for reader in self.readers:
             reader.wake()
 
-    def records(self, offset: int, limit: int, epoch: int = 0) -> list[Record]:
-        """Up to `limit` records from an offset on; from the oldest kept one if that offset is gone."""
+    def records(self, offset: int, limit: int, epoch: int = 0, assigned_at: int = 0) -> list[Record]:
+        """Up to `limit` records from an offset on; from the oldest kept one if that offset is gone.
+
+        `assigned_at`: the end of the partition when it was assigned; what lies below it is inherited.
+        """
         first = max(offset, self.base)
         source = self.source
         start = first - self.base
         return [
-            Record(source, number, message.key, message.value, message.headers, at, epoch)
+            Record(source, number, message.key, message.value, message.headers, at, epoch, number < assigned_at)
             for number, (message, at) in enumerate(self._kept[start : start + limit], first)
         ]
 

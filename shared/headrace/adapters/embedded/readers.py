@@ -13,6 +13,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._positions: dict[Partition, int] = {}
+        self._ends: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._turn = 0
         self._waiter: asyncio.Future[bool] | None = None
@@ -39,6 +40,7 @@ class Reader:
         """Read these partitions from now on, and no others."""
         self._release()
         self._positions = positions
+        self._ends = {partition: partition.end for partition in positions}
         self.epoch = epoch
         for partition in positions:
             partition.readers.append(self)
@@ -108,7 +110,7 @@ class Reader:
             limit = min(share, max_records - len(into))
             if limit <= 0:
                 return
-            found = partition.records(self._positions[partition], limit, self.epoch)
+            found = partition.records(self._positions[partition], limit, self.epoch, self._ends[partition])
             if found:
                 self._positions[partition] = found[-1].offset + 1
                 into += found
