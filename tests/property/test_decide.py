@@ -1,5 +1,6 @@
 """What holds of every decision, on random workflows and random histories (docs/delivery.md)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from headrace.core.commands import (
     InvokeNode,
     ReportAttempt,
     ReportNode,
-    StartRun,
     Succeeded,
 )
 from headrace.core.decide import decide
@@ -276,8 +276,7 @@ def test_the_same_start_makes_the_same_requests_however_often_it_is_decided(
     command = start(data.draw(st.sampled_from(workflow.triggers)))
     decision, answers = answered(data.draw, workflow.plan, None, command)
 
-    fields = {name: getattr(command, name) for name in command.__slots__}
-    again = decide(workflow.plan, None, StartRun(**fields), answers)
+    again = decide(workflow.plan, None, replace(command), answers)
 
     assert again == decision
     assert isinstance(decision.events[0], RunStarted)

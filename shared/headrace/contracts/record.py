@@ -1,11 +1,11 @@
 """Records: what goes into a topic and what comes out of it (Kafka's model)."""
 
-from dataclasses import dataclass
+from headrace.core.value_class import value_class
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Message:
     """Something to publish. Records of one key stay in order. `value` None is a tombstone."""
 
@@ -15,13 +15,13 @@ class Message:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TopicPartition:
     topic: str
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Record:
     """A message as a consumer got it. `timestamp` is milliseconds since the epoch; `epoch` numbers the assignment.
 

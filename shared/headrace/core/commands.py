@@ -4,14 +4,14 @@ Each carries its time (`at`, milliseconds since the epoch) and enough identity t
 a transition is legal once only (docs/delivery.md).
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation, LogLine, Result
+from headrace.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StartRun:
     """Start a run at a trigger. `output` is the trigger's output: the event, or the inputs (spec 2)."""
 
@@ -28,21 +28,21 @@ class StartRun:
 AttemptFailureKind = Literal["refused", "invalid", "connection", "timeout", "status", "unsupported", "unknown-outcome"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Succeeded:
     """The attempt gave its output; the node run is complete."""
 
     output: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Accepted:
     """The receiver took the work and reports later (asynchronous nodes, spec 3.1)."""
 
     output: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Failed:
     """The attempt failed. `retryable` says whether another attempt could help, `output` what the receiver answered."""
 
@@ -56,7 +56,7 @@ class Failed:
 Outcome = Succeeded | Accepted | Failed
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReportAttempt:
     """The invoker's answer to one request: what became of an attempt."""
 
@@ -69,7 +69,7 @@ class ReportAttempt:
     logs: tuple[LogLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReportNode:
     """A report from outside: PATCH of a node run, or log lines (spec 7.5). `None` leaves a field as it is."""
 
@@ -87,7 +87,7 @@ class ReportNode:
     """Tells two equal reports from one report delivered twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FireTimer:
     """A timer of the run is due."""
 
@@ -96,7 +96,7 @@ class FireTimer:
     timer_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CancelRun:
     """Stop the run: gracefully after the nodes at work, or at once with `force` (spec 7.4.6)."""
 
@@ -109,7 +109,7 @@ class CancelRun:
 Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class InvokeNode:
     """What the core asks of the invoker: perform one attempt of an action. The same id always means the same work."""
 

@@ -1,7 +1,6 @@
 """What a decision is made of: what came out, what was refused, and what must be asked first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from headrace.core.commands import InvokeNode
@@ -9,6 +8,7 @@ from headrace.core.events import Event
 from headrace.core.expression import Answer
 from headrace.core.json import Json
 from headrace.core.run import Run
+from headrace.core.value_class import value_class
 
 RejectionReason = Literal[
     "duplicate", "stale-attempt", "unknown-run", "unknown-trigger", "unknown-node", "unknown-timer",
@@ -16,7 +16,7 @@ RejectionReason = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Rejection:
     """A command that does not apply. It changed nothing; `detail` says why, for people."""
 
@@ -24,7 +24,7 @@ class Rejection:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Question:
     """Programs outside the total subset that a decision needs answered on `input` (core/expression.py)."""
 
@@ -37,7 +37,7 @@ Answers = Mapping[str, Mapping[str, Answer]]
 """Answers by scope, then by program text."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Decision:
     """The outcome of one command.
 

@@ -5,7 +5,7 @@ Events are complete: folding a run's events from nothing gives the run itself, w
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import assert_never
 
 from headrace.core.json import Json, JsonObject
@@ -21,9 +21,10 @@ from headrace.core.run import (
     Run,
     Timer,
 )
+from headrace.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RunStarted:
     """A run began at a trigger. `edges` are those decided from the start: the ways out of the other triggers."""
 
@@ -39,7 +40,7 @@ class RunStarted:
     edges: Mapping[int, bool] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NodeStarted:
     """An action or human step began its first attempt, or waits for a person."""
 
@@ -53,7 +54,7 @@ class NodeStarted:
     timers: tuple[Timer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NodeAccepted:
     """The receiver took the work; the node run waits for its report."""
 
@@ -64,7 +65,7 @@ class NodeAccepted:
     logs: tuple[LogLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NodeReported:
     """Somebody outside told something about a node run without completing it."""
 
@@ -78,7 +79,7 @@ class NodeReported:
     links: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AttemptFailed:
     """An attempt failed and another one is planned: `retry` says when."""
 
@@ -91,7 +92,7 @@ class AttemptFailed:
     logs: tuple[LogLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AttemptStarted:
     """The next attempt of a node run began."""
 
@@ -102,7 +103,7 @@ class AttemptStarted:
     timers: tuple[Timer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NodeCompleted:
     """A node run is over. `stored` is what later nodes read (spec 6.2); `edges` are the edges decided by it.
 
@@ -127,7 +128,7 @@ class NodeCompleted:
     edges: Mapping[int, bool] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RunCancelling:
     """Somebody asked to cancel; node runs at work finish first."""
 
@@ -136,7 +137,7 @@ class RunCancelling:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RunCompleted:
     """The run is over; nothing can happen to it any more."""
 

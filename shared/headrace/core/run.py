@@ -5,10 +5,11 @@ Instants (`..._at`) are whole milliseconds since the Unix epoch, UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from headrace.core.json import Json, JsonObject
+from headrace.core.value_class import value_class
 
 RunStatus = Literal["IN_PROGRESS", "CANCELLING", "COMPLETED"]
 NodeStatus = Literal["IN_PROGRESS", "COMPLETED"]
@@ -21,7 +22,7 @@ Phase = Literal["running", "waiting", "retrying", "done"]
 TimerKind = Literal["retry", "deadline"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Timer:
     """A point in time at which a node run must be looked at again."""
 
@@ -32,7 +33,7 @@ class Timer:
     due_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LogLine:
     """One line of a node run's log (spec 7.3)."""
 
@@ -42,7 +43,7 @@ class LogLine:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FailedAttempt:
     """An attempt that failed and was, or could have been, followed by another."""
 
@@ -51,7 +52,7 @@ class FailedAttempt:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class NodeRun:
     """One execution of one node.
 
@@ -84,7 +85,7 @@ class NodeRun:
     """Ids of the last outside reports, so that one delivered twice counts once."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Causation:
     """What led to this run: the first event of the chain, and how many runs deep we are (loop guard)."""
 
@@ -95,7 +96,7 @@ class Causation:
     """Identifiers of the workflows that ran before on this chain, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Run:
     """One execution of one workflow version.
 

@@ -1,15 +1,15 @@
 """Stores: runs, definitions, claims and the ledger, as the services need them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Result, Run, RunStatus
+from headrace.core.value_class import value_class
 from headrace.ports.log import Message
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StoredRun:
     """A run as it lies in the store.
 
@@ -23,7 +23,7 @@ class StoredRun:
     saved_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RunQuery:
     """Which runs to list (spec 10). Empty tuples do not filter. Newest first."""
 
@@ -40,7 +40,7 @@ class RunQuery:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class DueTimer:
     run_id: str
     timer_id: str
@@ -85,7 +85,7 @@ class RunStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WorkflowVersion:
     """One immutable version of a workflow. `document` is what the author sent; instants are ms since the epoch."""
 
@@ -135,7 +135,7 @@ class DefinitionStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Claim:
     """Who performs an attempt, and its result once known (reliability: at-least-once effects, lease, fence).
 
@@ -166,7 +166,7 @@ class ClaimStore(Protocol):
 Verdict = Literal["matched", "filtered", "error", "loop", "older"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TriggerVerdict:
     """Why one trigger did or did not fire for an event. `detail` carries the clauses and the values they saw."""
 
@@ -179,7 +179,7 @@ class TriggerVerdict:
     detail: Json = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LedgerEntry:
     """What became of one entity event. `considered` counts the triggers that listen to its blueprint and type;
     `verdicts` names those that were judged one by one. `event` is the event as it came, for asking again."""
