@@ -338,7 +338,8 @@ async def test_a_tail_that_falls_behind_goes_on_at_the_oldest_record_that_is_kep
 async def test_what_is_trimmed_is_trimmed_from_the_file_too(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "headrace.db")
     log = make_log(journal, partitions=1, retention_records=80)
-    await publish(log, *range(300))
+    for start in range(0, 300, 10):
+        await publish(log, *range(start, start + 10))
     journal.close()
 
     journal = Journal(tmp_path / "headrace.db")
@@ -394,3 +395,23 @@ async def test_the_log_says_since_when_records_can_be_delivered_again() -> None:
     await commit_all(consumer, records)
     assert log.redeliverable_since("orders") is None
     assert log.redeliverable_since("unknown") is None
+
+
+async def test_a_batch_stays_in_the_file_for_its_last_record_and_the_rest_of_it_is_not_taken_for_kept(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "headrace.db")
+    log = make_log(journal, partitions=1, retention_records=8)
+    await log.publish([message("orders", "k", b"trimmed"), message("rare", "k", b"kept")])
+    for number in range(30):
+        await publish(log, number)
+    kept = await offsets(log)
+    journal.close()
+
+    journal = Journal(tmp_path / "headrace.db")
+    log = make_log(journal)
+
+    assert kept[0] > 1
+    assert await offsets(log) == kept
+    assert [record.value for record in await log.read("rare", 0)] == [b"kept"]
+    journal.close()

@@ -19,8 +19,8 @@ machine that loses power may lose the last acknowledged calls, never more than a
 engine survives that: offsets, runs, claims and records live in the same file and go back together, to the same moment.
 
 *Cheap rows.* A transaction costs tens of microseconds, a row a few. To keep it so, no table has a secondary index, and
-nearly every table is keyed by a number which grows as rows are born (`n`, `seq`; records: partition and offset in one
-number), so that a batch touches few pages next to each other. Which number belongs to which run, only memory knows.
+nearly every table is keyed by a number which grows as rows are born (`n`, `seq`), so that a batch touches few pages
+next to each other; the records of one publish share a row. Which number belongs to which run, only memory knows.
 
 *In the event loop.* Calls are made in the event loop's thread: they are shorter than a hand-over to another thread
 would be. The exception is the checkpoint, every 16 MiB of WAL, a few milliseconds on a solid-state disk.
@@ -45,11 +45,11 @@ from headrace.core.errors import HeadraceError
 from headrace.ports.errors import UnavailableError
 
 APPLICATION_ID: Final = 0x48445243  # "HDRC"; makes `file journal.db` and us recognise the file
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA = """
 CREATE TABLE partitions (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, number INTEGER NOT NULL);
-CREATE TABLE records (place INTEGER PRIMARY KEY, at INTEGER NOT NULL, key TEXT NOT NULL, value BLOB, headers BLOB);
+CREATE TABLE batches (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, records BLOB NOT NULL);
 CREATE TABLE offsets (
   consumer_group TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
   PRIMARY KEY (consumer_group, partition)
@@ -207,6 +207,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalVersionError(
             f"{path} has schema version {version}, this Headrace knows up to {SCHEMA_VERSION}: "
             "upgrade Headrace, or use another file"
+        )
+    if version < SCHEMA_VERSION:
+        raise JournalVersionError(
+            f"{path} has schema version {version}, of a Headrace before its first release; this one begins with "
+            f"{SCHEMA_VERSION}: move the file away to start empty"
         )
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":

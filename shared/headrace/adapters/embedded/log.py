@@ -1,12 +1,13 @@
 """The embedded log: the Log port in one process, in memory, written through to the journal when there is one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
+from headrace.adapters.embedded.batches import INSERT_BATCH, Batch, pack
 from headrace.adapters.embedded.groups import EmbeddedConsumer, Group
 from headrace.adapters.embedded.journal import Journal
-from headrace.adapters.embedded.partitions import INSERT_RECORD, Partition, encode_headers, load_topics
+from headrace.adapters.embedded.partitions import Partition, load_topics
 from headrace.adapters.embedded.readers import EmbeddedTail
 from headrace.ports.clock import Clock
 from headrace.ports.errors import UnavailableError
@@ -44,6 +45,7 @@ class EmbeddedLog:
         self._groups: dict[str, Group] = {}
         self._tails: list[EmbeddedTail] = []
         self._last_partition = 0
+        self._last_batch = 0
         self._closed = False
         if journal is not None:
             self._load(journal)
@@ -53,12 +55,13 @@ class EmbeddedLog:
         self._check_open()
         if not messages:
             return
-        at = self._clock.now()
+        batch = Batch(self._last_batch + 1, self._clock.now())
         placed = [(self._partition_of(message.topic, message.key), message) for message in messages]
         if self._journal is not None:
-            self._write_records(self._journal, placed, at)
+            self._journal.write((INSERT_BATCH, [(batch.seq, batch.at, pack(_with_offsets(placed)))]))
+        self._last_batch = batch.seq
         for partition, message in placed:
-            partition.append(message, at)
+            partition.append(message, batch)
         # a dict and not a set: who is woken first must not depend on addresses, or simulations would not repeat
         touched = dict.fromkeys(partition for partition, _ in placed)
         for partition in touched:
@@ -153,17 +156,6 @@ class EmbeddedLog:
             self._topics[topic] = partitions
         return partitions
 
-    def _write_records(self, journal: Journal, placed: Iterable[tuple[Partition, Message]], at: int) -> None:
-        places: dict[Partition, int] = {}
-        rows = []
-        for partition, message in placed:
-            place = places.get(partition)
-            if place is None:
-                place = partition.place(partition.end)
-            rows.append((place, at, message.key, message.value, encode_headers(message.headers)))
-            places[partition] = place + 1
-        journal.write((INSERT_RECORD, rows))
-
     def _new_group(self, name: str) -> Group:
         return Group(name, self._topics, self._save_offsets, self._trim)
 
@@ -193,10 +185,21 @@ class EmbeddedLog:
             partition.trim(count)
 
     def _load(self, journal: Journal) -> None:
-        self._topics = load_topics(journal)
+        self._topics, self._last_batch = load_topics(journal)
         by_id = {partition.id: partition for partitions in self._topics.values() for partition in partitions}
         self._last_partition = max(by_id, default=0)
         for name, number, offset in journal.read("SELECT consumer_group, partition, next FROM offsets"):
             if name not in self._groups:
                 self._groups[name] = self._new_group(name)
             self._groups[name].committed[by_id[number]] = offset
+
+
+def _with_offsets(placed: Iterable[tuple[Partition, Message]]) -> Iterator[tuple[int, int, Message]]:
+    """The messages with the numbers of their partitions and the offsets that they will get."""
+    ends: dict[Partition, int] = {}
+    for partition, message in placed:
+        offset = ends.get(partition)
+        if offset is None:
+            offset = partition.end
+        ends[partition] = offset + 1
+        yield partition.id, offset, message

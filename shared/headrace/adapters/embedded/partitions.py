@@ -1,17 +1,11 @@
 """Partitions of the embedded log: ordered records with offsets, kept in memory and trimmed at the old end."""
 
+from collections import Counter
 from typing import Final, Protocol
 
-import orjson
-
+from headrace.adapters.embedded.batches import DELETE_BATCH, READ_BATCHES, Batch, unpack
 from headrace.adapters.embedded.journal import Change, Journal
-from headrace.ports.log import Headers, Message, Record, TopicPartition
-
-_OFFSET_BITS: Final = 40
-_OFFSET_MASK: Final = (1 << _OFFSET_BITS) - 1
-
-INSERT_RECORD: Final = "INSERT INTO records (place, at, key, value, headers) VALUES (?, ?, ?, ?, ?)"
-_DELETE_RECORDS: Final = "DELETE FROM records WHERE place >= ? AND place < ?"
+from headrace.ports.log import Message, Record, TopicPartition
 
 _OVERHEAD: Final = 400
 """Bytes that a record costs in memory besides its value."""
@@ -34,7 +28,7 @@ class Partition:
         self.base = 0
         self.size = 0
         self.readers: list[Waiting] = []
-        self._kept: list[tuple[Message, int]] = []
+        self._kept: list[tuple[Message, Batch]] = []
 
     @property
     def end(self) -> int:
@@ -44,15 +38,18 @@ class Partition:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def append(self, message: Message, at: int) -> None:
-        self._kept.append((message, at))
+    def append(self, message: Message, batch: Batch) -> None:
+        self._kept.append((message, batch))
         self.size += _size(message)
+        batch.kept += 1
 
-    def restore(self, offset: int, message: Message, at: int) -> None:
-        """Append a record that was read back from the file."""
-        if not self._kept:
+    def restore(self, offset: int, message: Message, batch: Batch) -> None:
+        """Append a record that was read back from the file. What lies before a gap had been trimmed: the row stayed
+        only for the sake of other partitions' records."""
+        if offset != self.end:
+            self.trim(len(self._kept))
             self.base = offset
-        self.append(message, at)
+        self.append(message, batch)
 
     def wake_readers(self) -> None:
         for reader in self.readers:
@@ -67,18 +64,14 @@ class Partition:
         source = self.source
         start = first - self.base
         return [
-            Record(source, number, message.key, message.value, message.headers, at, epoch, number < assigned_at)
-            for number, (message, at) in enumerate(self._kept[start : start + limit], first)
+            Record(source, number, message.key, message.value, message.headers, batch.at, epoch, number < assigned_at)
+            for number, (message, batch) in enumerate(self._kept[start : start + limit], first)
         ]
 
     def timestamp(self, offset: int) -> int | None:
         """When the record at the offset was published; None if there is none (any more)."""
         index = offset - self.base
-        return self._kept[index][1] if 0 <= index < len(self._kept) else None
-
-    def place(self, offset: int) -> int:
-        """The key of a record in the file."""
-        return (self.id << _OFFSET_BITS) | offset
+        return self._kept[index][1].at if 0 <= index < len(self._kept) else None
 
     def surplus(self, keep_records: int, keep_bytes: int, uncommitted: int) -> int:
         """How many of the oldest records may go: none at or above the offset `uncommitted`, and never all."""
@@ -97,12 +90,15 @@ class Partition:
         return sum(_size(message) for message, _ in self._kept[:count])
 
     def trimming(self, count: int) -> Change:
-        """What removes the oldest records from the file."""
-        return _DELETE_RECORDS, [(self.place(self.base), self.place(self.base + count))]
+        """What removes the batches from the file of which the oldest records are all that is left."""
+        left = Counter(batch for _, batch in self._kept[:count])
+        return DELETE_BATCH, [(batch.seq,) for batch, going in left.items() if batch.kept == going]
 
     def trim(self, count: int) -> None:
         """Remove the oldest records from memory."""
         self.size -= self.size_of(count)
+        for _, batch in self._kept[:count]:
+            batch.kept -= 1
         del self._kept[:count]
         self.base += count
 
@@ -111,30 +107,19 @@ def _size(message: Message) -> int:
     return _OVERHEAD if message.value is None else _OVERHEAD + len(message.value)
 
 
-def encode_headers(headers: Headers) -> bytes | None:
-    """Headers as JSON, each byte of a value one Latin-1 character; None for none."""
-    if not headers:
-        return None
-    return orjson.dumps([(name, value.decode("latin-1")) for name, value in headers])
-
-
-def decode_headers(data: bytes | None) -> Headers:
-    if data is None:
-        return ()
-    return tuple((name, value.encode("latin-1")) for name, value in orjson.loads(data))
-
-
-def load_topics(journal: Journal) -> dict[str, list[Partition]]:
-    """The partitions and their records as they lie in the file."""
+def load_topics(journal: Journal) -> tuple[dict[str, list[Partition]], int]:
+    """The partitions and their records as they lie in the file, and the number of the last batch."""
     topics: dict[str, list[Partition]] = {}
     by_id: dict[int, Partition] = {}
     for number, topic, index in journal.read("SELECT id, topic, number FROM partitions ORDER BY topic, number"):
         partition = Partition(number, TopicPartition(topic, index))
         topics.setdefault(topic, []).append(partition)
         by_id[number] = partition
-    rows = journal.read("SELECT place, at, key, value, headers FROM records ORDER BY place")
-    for place, at, key, value, headers in rows:
-        partition = by_id[place >> _OFFSET_BITS]
-        message = Message(partition.source.topic, key, value, decode_headers(headers))
-        partition.restore(place & _OFFSET_MASK, message, at)
-    return topics
+    last = 0
+    for seq, at, packed in journal.read(READ_BATCHES):
+        batch, last = Batch(seq, at), seq
+        for placed in unpack(packed):
+            partition = by_id[placed.partition]
+            message = Message(partition.source.topic, placed.key, placed.value, placed.headers)
+            partition.restore(placed.offset, message, batch)
+    return topics, last
