@@ -52,7 +52,7 @@ def read_timer(part: PublicTimerPart) -> Timer:
 
 
 def edge_object(edges: Mapping[int, bool]) -> JsonObject:
-    return {str(index): taken for index, taken in edges.items()}
+    return {str(index): taken for index, taken in edges.items()} if edges else {}
 
 
 def read_edges(part: Mapping[str, bool]) -> dict[int, bool]:

@@ -39,7 +39,7 @@ def context(**more: Any) -> JsonObject:
     """The root object of templates in these tests."""
     return {
         "outputs": {"start": {"n": 1}, "trigger": {"n": 1}},
-        "workflow": {"identifier": "flow", "version": 1, "versionIdentifier": "wfv_T9thGBdHINXCIVB8", "title": None},
+        "workflow": {"identifier": "flow", "version": 1, "versionIdentifier": "wfv_rYCYs8Qs05jWK5Du", "title": None},
         "workflowRun": {
             "identifier": RUN_ID,
             "createdAt": "2023-11-14T22:13:20.000Z",

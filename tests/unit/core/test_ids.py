@@ -10,13 +10,13 @@ RUN = "wfr_0000000000000000"
 NODE_RUN = "wfnr_0000000000000000"
 
 GOLDEN = [
-    (ids.derive("a"), "E1DbfWP37QoHkIB7"),
-    (ids.derive("a", "b"), "58VFVPVllq9auucT"),
-    (ids.derive(), "KpLk5X9ObwGDifCP"),
-    (ids.derive("é\ud800"), "rgb94d1H9c3ax69J"),
-    (ids.run_id("flow", "start", "evt_1"), "wfr_TAbUn82GdGC24ApO"),
-    (ids.node_run_id(RUN, "a"), "wfnr_exqDBACOTTEutNxd"),
-    (ids.version_id("flow", 1), "wfv_T9thGBdHINXCIVB8"),
+    (ids.derive("a"), "znLihDUZGDgcgIPR"),
+    (ids.derive("a", "b"), "Z3jpKv2pZkGEX9BZ"),
+    (ids.derive(), "MwM5yLJJ9CpI5iUM"),
+    (ids.derive("é\ud800"), "14gxT2cdiRXOE6uv"),
+    (ids.run_id("flow", "start", "evt_1"), "wfr_7xklAlQMulKCD4vA"),
+    (ids.node_run_id(RUN, "a"), "wfnr_NpvdpGEUb6LgMC9L"),
+    (ids.version_id("flow", 1), "wfv_rYCYs8Qs05jWK5Du"),
     (ids.attempt_id(NODE_RUN, 3), NODE_RUN + ":3"),
     (ids.timer_id(NODE_RUN, 2, "retry"), NODE_RUN + ":2:retry"),
 ]
