@@ -24,7 +24,7 @@ def _fields() -> dict[str, Any]:
 
 def _namespace() -> dict[str, Any]:
     """The annotations and defaults of NodeCompleted, as its author wrote them."""
-    defaults = {field.name: field for field in NodeCompleted.__dataclass_fields__.values()}  # type: ignore[attr-defined]
+    defaults = {field.name: field for field in NodeCompleted.__dataclass_fields__.values()}
     return {
         "__annotations__": {name: field.type for name, field in defaults.items()},
         "__module__": __name__,
