@@ -61,6 +61,29 @@ class DefinitionStoreSuite:
         assert latest is not None
         assert latest.document == document("1")
 
+    async def test_a_mebibyte_of_document_comes_back_in_every_version(self, harness: Harness) -> None:
+        big: JsonObject = {"title": "€" * 350_000}
+        await harness.store.create("$where", big, "$$ROOT", START)
+
+        second = await harness.store.update("$where", {**big, "n": 2}, "$by", START)
+
+        assert await harness.store.latest("$where") == second
+        assert second.created_by == "$$ROOT"
+        first = await harness.store.version("$where", 1)
+        assert first is not None
+        assert first.document == big
+
+    async def test_of_two_who_create_one_workflow_one_wins(self, harness: Harness) -> None:
+        results = await asyncio.gather(
+            *(harness.store.create("deploy", document(f"by {i}"), "ann", START) for i in range(5)),
+            return_exceptions=True,
+        )
+
+        winners = [result for result in results if isinstance(result, WorkflowVersion)]
+        assert len(winners) == 1
+        assert sum(isinstance(result, AlreadyExistsError) for result in results) == 4
+        assert await harness.store.versions("deploy") == winners
+
     async def test_a_workflow_is_not_created_twice(self, harness: Harness) -> None:
         first = await harness.store.create("deploy", document("1"), "ann", START)
 

@@ -34,6 +34,10 @@ class LogHarness(ABC):
     async def crash(self, consumer: Consumer) -> None:
         """Make a member vanish as a killed process does: without commit, without a word."""
 
+    async def lose_touch(self, consumer: Consumer) -> None:
+        """Have the group take a member for dead that lives on and does not know: a zombie. As a crash, if need be."""
+        await self.crash(consumer)
+
     @abstractmethod
     async def reopen(self) -> None:
         """Close the log and open it again: `log` is another object on the same data."""
@@ -45,3 +49,6 @@ class StoreHarness(ABC, Generic[Port]):
     @abstractmethod
     async def reopen(self) -> None:
         """Close the store and open it again: `store` is another object on the same data."""
+
+    async def settle(self) -> None:
+        """Wait until writes that the store does not wait for itself can be read."""

@@ -99,6 +99,14 @@ class LedgerSuite:
 
         assert len(await harness.store.query(limit=2_000)) == 1_000
 
+    async def test_a_mebibyte_of_event_comes_back(self, harness: Harness) -> None:
+        big = entry("$event", MATCHED, event=bytes(range(256)) * 4_096, entity="$entity")
+
+        await harness.store.record([entry("ev1"), big])
+        await harness.store.record([big])
+
+        assert await harness.store.query(entity="$entity") == [big]
+
     async def test_recording_nothing_is_fine(self, harness: Harness) -> None:
         await harness.store.record([])
 

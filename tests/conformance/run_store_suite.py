@@ -116,6 +116,37 @@ class RunStoreSuite:
         stored = (await harness.store.load(["r1"]))["r1"]
         assert list(stored.run.nodes) == [f"by-{winner}"]
 
+    async def test_of_two_who_insert_one_run_one_wins(self, harness: Harness) -> None:
+        writes = [write(make_run("r1", by=f"by-{i}"), 0, OUT) for i in range(5)]
+
+        answers = await asyncio.gather(*(harness.store.save([stored, write(make_run("r2"))]) for stored in writes))
+
+        assert sorted(first for first, _ in answers) == [False] * 4 + [True]
+        assert sorted(second for _, second in answers) == [False] * 4 + [True]
+        winner = [first for first, _ in answers].index(True)
+        assert (await harness.store.load(["r1"]))["r1"] == writes[winner]
+
+    async def test_writes_of_one_run_in_one_batch_follow_each_other(self, harness: Harness) -> None:
+        run = make_run("r1")
+        writes = [write(run, 0), write(make_run("r2"), 0), write(calling(run), 1, OUT), write(run, 1), write(run, 3)]
+
+        assert await harness.store.save(writes) == [True, True, True, False, False]
+
+        assert await harness.store.load(["r1"]) == {"r1": write(calling(run), 1, OUT)}
+
+    async def test_names_that_look_like_operators_are_only_names(self, harness: Harness) -> None:
+        odd = make_run("$rev", workflow="$where", by="$$ROOT")
+        await save(harness, odd, make_run("r2"))
+        later = reported(calling(odd, "$node", START + 1), "$node", "$literal")
+
+        assert await harness.store.save([write(later, 1, OUT)]) == [True]
+
+        assert await harness.store.load(["$rev"]) == {"$rev": write(later, 1, OUT)}
+        assert await ids(harness, RunQuery(workflows=("$where",), created_by="$$ROOT")) == ["$rev"]
+        assert await harness.store.find_external("$literal") == [later]
+        assert await harness.store.find_node_run("$rev:$node") == later
+        assert [timer.run_id for timer in await harness.store.due(START + 1, 9)] == ["$rev"]
+
     async def test_a_thousand_writes_get_an_answer_each_in_order(self, harness: Harness) -> None:
         runs = [make_run(f"r{i:04}", at=START + i) for i in range(1_000)]
         await harness.store.save([write(run) for run in runs[::2]])
@@ -155,6 +186,7 @@ class RunStoreSuite:
         await harness.store.save([stored])
 
         await harness.store.mark_sent([("r1", 0)])
+        await harness.settle()
 
         assert await harness.store.load(["r1"]) == {"r1": replace(stored, outbox=())}
         assert await harness.store.unsent(START + 1, 10) == []
@@ -166,8 +198,19 @@ class RunStoreSuite:
         await harness.store.save([write(run, 1, OUT)])
 
         await harness.store.mark_sent([("r1", 0), ("r1", 2), ("unknown", 0)])
+        await harness.settle()
 
         assert (await harness.store.load(["r1"]))["r1"].outbox == (OUT,)
+
+    async def test_a_thousand_runs_are_marked_sent_at_once(self, harness: Harness) -> None:
+        runs = [make_run(f"r{i:04}") for i in range(1_000)]
+        await harness.store.save([write(run, 0, OUT) for run in runs])
+
+        await harness.store.mark_sent([(run.id, 0 if i % 2 else 1) for i, run in enumerate(runs)])
+        await harness.settle()
+
+        unsent = await harness.store.unsent(START + 1, 1_000)
+        assert sorted(stored.run.id for stored in unsent) == [run.id for run in runs[::2]]
 
     async def test_unsent_runs_come_oldest_first_and_only_those_that_waited(self, harness: Harness) -> None:
         waiting = {"c": 30, "a": 10, "b": 20, "late": 40}
@@ -193,6 +236,7 @@ class RunStoreSuite:
         assert len(await harness.store.unsent(START + 1, 10)) == 1
 
         await harness.store.mark_sent([("r1", 0)])
+        await harness.settle()
 
         assert await harness.store.unsent(START + 1, 10) == []
         assert (await harness.store.load(["r1"]))["r1"] == write(completed(make_run("r1")), 0)
@@ -415,6 +459,7 @@ class DurableRunStoreSuite(RunStoreSuite):
     async def test_what_was_marked_sent_stays_so_over_an_orderly_end(self, harness: Harness) -> None:
         await harness.store.save([write(make_run("r1"), 0, OUT), write(make_run("r2"), 0, OUT)])
         await harness.store.mark_sent([("r1", 0)])
+        await harness.settle()
 
         await harness.reopen()
 
@@ -425,6 +470,7 @@ class DurableRunStoreSuite(RunStoreSuite):
         run = make_run("r1")
         await harness.store.save([write(run, 0, OUT)])
         await harness.store.mark_sent([("r1", 0)])
+        await harness.settle()
         await harness.store.save([write(calling(run), 1, OUT, OUT)])
 
         await harness.reopen()

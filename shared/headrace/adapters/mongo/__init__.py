@@ -1,0 +1,24 @@
+"""Runs, workflows, claims and the ledger on MongoDB (docs/mongodb.md)."""
+
+from headrace.adapters.mongo.claims import MongoClaimStore
+from headrace.adapters.mongo.database import MongoDatabase
+from headrace.adapters.mongo.definitions import MongoDefinitionStore
+from headrace.adapters.mongo.errors import DocumentTooLargeError, MongoRefusedError
+from headrace.adapters.mongo.indexes import create_indexes, missing_indexes, require_indexes
+from headrace.adapters.mongo.ledger import MongoLedger
+from headrace.adapters.mongo.runs import MongoRunStore
+from headrace.adapters.mongo.settings import MongoSettings
+
+__all__ = [
+    "DocumentTooLargeError",
+    "MongoClaimStore",
+    "MongoDatabase",
+    "MongoDefinitionStore",
+    "MongoLedger",
+    "MongoRefusedError",
+    "MongoRunStore",
+    "MongoSettings",
+    "create_indexes",
+    "missing_indexes",
+    "require_indexes",
+]
