@@ -12,9 +12,11 @@ three.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
 import pytest
 
+from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Consumer, Message, Record, TopicPartition
 from tests.conformance.harness import LogHarness
 from tests.conformance.samples import message
@@ -126,6 +128,25 @@ class LogSuite:
         await commit(one, await take(harness, one, 10))
 
         assert len(await take(harness, two, 10)) == 10
+
+    async def test_calls_at_one_time_keep_each_its_order(self, harness: LogHarness, topic: str, group: str) -> None:
+        consumer = await harness.log.subscribe(group, [topic])
+        calls = [[message(topic, f"key-{i}", str(n).encode()) for n in range(20)] for i in range(20)]
+
+        await asyncio.gather(*(harness.log.publish(messages) for messages in calls))
+        records = await take(harness, consumer, 400)
+
+        for messages in calls:
+            assert values(r for r in records if r.key == messages[0].key) == [m.value for m in messages]
+
+    async def test_megabytes_of_one_key_stay_in_order(self, harness: LogHarness, topic: str, group: str) -> None:
+        consumer = await harness.log.subscribe(group, [topic])
+        filling = bytes(20_000)
+
+        await harness.log.publish([message(topic, value=b"%d:" % n + filling) for n in range(150)])
+        records = await take(harness, consumer, 150)
+
+        assert [int((value or b"").partition(b":")[0]) for value in values(records)] == list(range(150))
 
     async def test_publishing_nothing_is_fine(self, harness: LogHarness) -> None:
         await harness.log.publish([])
@@ -306,6 +327,25 @@ class LogSuite:
         await first.commit(ends(theirs), theirs[0].epoch)
 
         assert sum((await harness.log.lag(group)).values()) == 40
+
+    async def test_a_zombie_is_not_fresh_and_cannot_take_a_group_back(
+        self, harness: LogHarness, topic: str, group: str
+    ) -> None:
+        zombie = await harness.log.subscribe(group, [topic])
+        await harness.log.publish(numbered(topic, 40))
+        records = await take(harness, zombie, 40)
+        await harness.lose_touch(zombie)
+        heir = await harness.log.subscribe(group, [topic])
+        assert not zombie.is_fresh()
+        await commit(heir, await take(harness, heir, 40))
+        await heir.close()
+
+        with suppress(UnavailableError):
+            await zombie.commit({records[0].source: records[0].offset + 1}, records[0].epoch)
+
+        heir = await harness.log.subscribe(group, [topic])
+        await harness.log.publish([message(topic, value=b"new")])
+        assert values(await take(harness, heir, 1)) == [b"new"]
 
     # fetching
 

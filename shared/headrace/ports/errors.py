@@ -20,3 +20,7 @@ class NotFoundError(HeadraceError):
 
 class VersionConflictError(HeadraceError):
     """The thing changed since the caller read it (If-Match, compare-and-set)."""
+
+
+class RecordTooLargeError(HeadraceError):
+    """A record is larger than the log takes. Trying again cannot help: make it smaller, or raise the limit."""
