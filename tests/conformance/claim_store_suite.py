@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -83,6 +84,29 @@ class ClaimStoreSuite:
         stored = await harness.store.load([claim.id for claim in claims])
         assert [stored[claim.id].state for claim in claims] == ["CLAIMED", "SENT"] * 500
 
+    async def test_writes_of_one_claim_in_one_batch_follow_each_other(self, harness: Harness) -> None:
+        rival = replace(CLAIM, owner="you")
+        writes = [(CLAIM, None), (rival, None), (DONE, CLAIM), (rival, CLAIM)]
+
+        assert await harness.store.save(writes) == [True, False, True, False]
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    async def test_names_that_look_like_operators_are_only_names(self, harness: Harness) -> None:
+        odd = replace(CLAIM, id="$state", owner="$owner")
+        heir = replace(odd, owner="$$ROOT", fence=2)
+
+        assert await harness.store.save([(odd, None)]) == [True]
+        assert await harness.store.save([(heir, replace(odd, owner="$$ROOT"))]) == [False]
+        assert await harness.store.save([(heir, odd)]) == [True]
+        await harness.store.record([replace(heir, owner="$owner"), replace(odd, id="$new")])
+        await harness.store.record([replace(heir, until=START)])
+
+        assert await harness.store.load(["$state", "$new"]) == {
+            "$state": replace(heir, until=START),
+            "$new": replace(odd, id="$new"),
+        }
+
     async def test_a_mebibyte_of_result_comes_back(self, harness: Harness) -> None:
         big = replace(DONE, result=bytes(range(256)) * 4_096)
         await harness.store.save([(big, None)])
@@ -91,6 +115,100 @@ class ClaimStoreSuite:
 
     async def test_saving_nothing_is_fine(self, harness: Harness) -> None:
         assert await harness.store.save([]) == []
+
+    async def test_a_result_is_recorded_where_there_is_no_claim(self, harness: Harness) -> None:
+        await harness.store.record([DONE])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    @pytest.mark.parametrize("state", ["CLAIMED", "SENT"])
+    @pytest.mark.parametrize("owner", ["me", "you"])
+    @pytest.mark.parametrize("until", [START - 1, START + 120_000])
+    async def test_a_result_is_recorded_over_whatever_claim_there_is(
+        self, harness: Harness, state: Literal["CLAIMED", "SENT"], owner: str, until: int
+    ) -> None:
+        await harness.store.save([(replace(CLAIM, state=state, owner=owner, until=until, fence=7), None)])
+
+        await harness.store.record([DONE])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    async def test_of_two_results_the_first_stays(self, harness: Harness) -> None:
+        await harness.store.record([DONE])
+
+        await harness.store.record([replace(DONE, owner="you", fence=2, result=b"another")])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    async def test_of_results_that_are_recorded_at_once_one_stays(self, harness: Harness) -> None:
+        results = [replace(DONE, owner=f"owner {i}", result=bytes([i])) for i in range(5)]
+
+        await asyncio.gather(*(harness.store.record([result]) for result in results))
+
+        first = (await harness.store.load([CLAIM.id]))[CLAIM.id]
+        assert first in results
+        await harness.store.record(results[:1])
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: first}
+
+    async def test_a_lease_is_recorded_where_there_is_none_and_renewed_by_its_owner(self, harness: Harness) -> None:
+        await harness.store.record([CLAIM])
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: CLAIM}
+
+        renewed = replace(CLAIM, until=CLAIM.until + 60_000)
+        await harness.store.record([renewed])
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: renewed}
+
+    @pytest.mark.parametrize("until", [START - 1, START + 120_000])
+    async def test_a_lease_is_never_recorded_over_the_claim_of_another_owner(
+        self, harness: Harness, until: int
+    ) -> None:
+        theirs = replace(CLAIM, owner="you", fence=2, until=until)
+        await harness.store.save([(theirs, None)])
+
+        await harness.store.record([CLAIM])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: theirs}
+
+    async def test_a_lease_that_arrives_after_the_result_changes_nothing(self, harness: Harness) -> None:
+        await harness.store.record([DONE])
+
+        await harness.store.record([replace(CLAIM, until=CLAIM.until + 60_000)])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    async def test_who_takes_over_finds_out_about_a_result_that_was_recorded_meanwhile(self, harness: Harness) -> None:
+        await harness.store.save([(CLAIM, None)])
+        theirs = replace(CLAIM, owner="you", fence=2)
+        await harness.store.record([DONE])
+
+        assert await harness.store.save([(theirs, CLAIM)]) == [False]
+        assert await harness.store.save([(theirs, None)]) == [False]
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: DONE}
+
+    async def test_a_thousand_records_each_find_their_own_answer(self, harness: Harness) -> None:
+        """Results and leases, new, known, and of others, in one call."""
+        claims = [replace(CLAIM, id=f"wfnr_{i}:1") for i in range(1_000)]
+        theirs = {claim.id: replace(claim, owner="you") for claim in claims[::3]}
+        await harness.store.save([(claim, None) for claim in theirs.values()])
+        given = [replace(claim, state="DONE", result=claim.id.encode()) for claim in claims[:500]] + claims[500:]
+
+        await harness.store.record(given)
+
+        expected = {claim.id: claim for claim in given}
+        expected |= {claim.id: theirs[claim.id] for claim in given[500:] if claim.id in theirs}
+        assert await harness.store.load([claim.id for claim in claims]) == expected
+        await harness.store.record(given)
+        assert await harness.store.load([claim.id for claim in claims]) == expected
+
+    async def test_a_mebibyte_of_result_can_be_recorded(self, harness: Harness) -> None:
+        big = replace(DONE, result=bytes(range(256)) * 4_096)
+        await harness.store.record([big])
+
+        assert await harness.store.load([CLAIM.id]) == {CLAIM.id: big}
+
+    async def test_recording_nothing_is_fine(self, harness: Harness) -> None:
+        await harness.store.record([])
 
 
 class DurableClaimStoreSuite(ClaimStoreSuite):
@@ -103,3 +221,13 @@ class DurableClaimStoreSuite(ClaimStoreSuite):
 
         assert await harness.store.load([CLAIM.id, other.id]) == {CLAIM.id: DONE, other.id: other}
         assert await harness.store.save([(CLAIM, None), (replace(other, fence=8), other)]) == [False, True]
+
+    async def test_recorded_results_outlive_the_process(self, harness: Harness) -> None:
+        lease = replace(CLAIM, id="wfnr_2:1")
+        await harness.store.record([DONE, lease])
+
+        await harness.reopen()
+
+        assert await harness.store.load([DONE.id, lease.id]) == {DONE.id: DONE, lease.id: lease}
+        await harness.store.record([replace(lease, state="DONE", result=b"r"), replace(DONE, result=b"late")])
+        assert (await harness.store.load([DONE.id]))[DONE.id] == DONE
