@@ -1,18 +1,23 @@
 """Mutants: the engine with one defence removed. The simulation must catch each, or it proves nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from headrace.core.commands import InvokeNode
-from headrace.ports.log import Record
+from headrace.contracts.envelope import is_redelivered
+from headrace.ports.log import Record, TopicPartition
 from headrace.ports.stores import Claim, StoredRun
 from headrace.runtime.loop import BatchLoop
 from headrace.runtime.offsets import OffsetTracker, PartitionTracker
+from headrace_invoker.calls import Calls
 from headrace_invoker.handler import Invoker
+from headrace_invoker.job import Job
 
 
 def commit_highest_offset(kind: str, service: Any) -> None:
     """Offsets: commits past unfinished work."""
+    if kind == "world":
+        return
 
     class Highest(PartitionTracker):
         def committable(self) -> int | None:
@@ -71,10 +76,9 @@ def trust_duplicate_key(kind: str, service: Any) -> None:
 
 
 def no_claims(kind: str, service: Any) -> None:
-    """Invoker: calls whatever it is asked to call."""
+    """Invoker: no claim is ever written, and none is found."""
     if kind != "invoker":
         return
-    invoker: Invoker = service.handler
 
     class Unclaimed:
         async def load(self, claim_ids: Sequence[str]) -> dict[str, Claim]:
@@ -83,41 +87,90 @@ def no_claims(kind: str, service: Any) -> None:
         async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
             return [True] * len(writes)
 
-    invoker._claims = Unclaimed()
-    service.finisher._claims = Unclaimed()
+        async def record(self, claims: Sequence[Claim]) -> None: ...
+
+    _surround(service, claims=Unclaimed())
+
+
+def nomem(kind: str, service: Any) -> None:
+    """Invoker: does not know what it has in hand or has done."""
+    if kind == "invoker":
+        service.handler._memory.knows = lambda attempt, record, done: False
+        service.handler._memory.finish = lambda job: job.done(job.record)
+
+
+def nohw(kind: str, service: Any) -> None:
+    """Invoker: takes what it inherits from an earlier owner of its partition for new."""
+    if kind == "invoker":
+        service.handler._may_be_known = is_redelivered
+
+
+def noflag(kind: str, service: Any) -> None:
+    """Invoker: takes what is marked as redelivered for new."""
+    if kind == "invoker":
+        service.handler._may_be_known = lambda record: record.inherited
+
+
+def nofresh(kind: str, service: Any) -> None:
+    """Invoker: calls and publishes although others may have its partitions."""
+    if kind == "invoker":
+        _surround(service, is_fresh=lambda: True)
+
+
+def strayplain(kind: str, service: Any) -> None:
+    """Outside: who replays requests does not mark them."""
+    if kind == "world":
+        service.mark_stray = lambda message: message
+
+
+def zombiepub(kind: str, service: Any) -> None:
+    """Orchestrator: takes itself for the first to publish what it saved, however long ago that was."""
+    if kind == "orchestrator":
+        service.outbox._is_first = lambda save: True
+
+
+def no_drain(kind: str, service: Any) -> None:
+    """Invoker: lets its partitions go while their requests still wait to be begun."""
+    if kind != "invoker":
+        return
+
+    async def release(partitions: frozenset[TopicPartition]) -> None: ...
+
+    service.loop._on_revoke = release
 
 
 def done_before_result(kind: str, service: Any) -> None:
-    """Invoker: a record is done when its call begins, not when its result is published."""
+    """Invoker: a record is done when its call begins, not when its result is recorded."""
     if kind != "invoker":
         return
-    invoker: Invoker = service.handler
-    perform = invoker._performers.perform
+    calls: Calls = service.handler.calls
+    begin = calls.begin
 
-    async def perform_done(request: InvokeNode) -> Any:
-        for job in invoker._calling.values():
-            if job.request.id == request.id:
-                job.done(job.record)
-        return await perform(request)
+    def begin_done(job: Job) -> None:
+        job.done(job.record)
+        begin(job)
 
-    invoker._performers.perform = perform_done  # type: ignore[method-assign]
+    calls.begin = begin_done  # type: ignore[method-assign]
 
 
 def call_what_was_sent(kind: str, service: Any) -> None:
     """Invoker: takes over an attempt that may have been made although delivery is at most once."""
-    if kind != "invoker":
-        return
-    invoker: Invoker = service.handler
-    call = invoker._call
+    if kind == "invoker":
+        service.handler._claiming._may_have_been_sent = lambda claim: False
 
-    async def call_again(job: Any, owner: str, was_sent: bool) -> None:
-        await call(job, owner, False)
 
-    invoker._call = call_again  # type: ignore[method-assign]
+def _surround(service: Any, **changes: Any) -> None:
+    """Give all parts of an invoker other surroundings."""
+    handler: Invoker = service.handler
+    around = replace(handler._around, **changes)
+    for part in (handler, handler.calls, handler.finisher, handler._claiming):
+        part._around = around
 
 
 def done_before_publish(kind: str, service: Any) -> None:
     """Every service: offsets are committed as soon as a batch is fetched (auto-commit)."""
+    if kind == "world":
+        return
     loop: BatchLoop = service.loop
     handler = loop._handler
 
@@ -137,6 +190,13 @@ MUTANTS = {
         no_outbox_resend,
         trust_duplicate_key,
         no_claims,
+        nomem,
+        nohw,
+        noflag,
+        nofresh,
+        strayplain,
+        zombiepub,
+        no_drain,
         call_what_was_sent,
         done_before_result,
         done_before_publish,

@@ -1,6 +1,7 @@
 """A process of the simulation: a service on ports that are slow, may hang, and stop for ever when it is killed."""
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.readers import EmbeddedTail
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, Record, RevokeListener, TopicPartition
+from headrace.ports.stores import Claim
+from tests.simulation.replicas import ReplicatedClaims
 
 T = TypeVar("T")
 
@@ -23,6 +26,10 @@ class Process:
         self.dead = False
         self.evicted = False
         self.paused_until = 0.0
+        self.unheard_until = 0.0
+        self.trap: tuple[str, float] | None = None
+        self.gone = asyncio.Event()
+        """Set when the group no longer waits for this process: it was killed, or thrown out."""
         self.tasks: set[asyncio.Task[Any]] = set()
         self.consumers: list[EmbeddedConsumer] = []
 
@@ -46,6 +53,7 @@ class Process:
     async def kill(self) -> None:
         """kill -9: nothing more takes effect, and its partitions go to others."""
         self.dead = True
+        self.gone.set()
         for consumer in self.consumers:
             await consumer.abandon()
         for task in list(self.tasks):
@@ -55,8 +63,28 @@ class Process:
         """SIGSTOP for longer than the session time-out: others take its partitions, then it wakes up as a zombie."""
         self.paused_until = asyncio.get_running_loop().time() + seconds
         self.evicted = True
+        self.gone.set()
         for consumer in self.consumers:
             await consumer.abandon()
+
+    def set_trap(self, verb: str, seconds: float) -> None:
+        """The next time it gets an answer to this verb it is stopped for so long, before it can do anything with it."""
+        self.trap = (verb, seconds)
+
+    async def spring(self, verb: str) -> None:
+        """An answer to the verb has arrived."""
+        if self.trap is not None and self.trap[0] == verb and not self.dead:
+            seconds, self.trap = self.trap[1], None
+            await self.pause(seconds)
+            await self.hop()
+
+    def lose_touch(self, seconds: float) -> None:
+        """The broker does not hear of it for a while, too short to be thrown out: it knows that, and goes on later."""
+        self.unheard_until = asyncio.get_running_loop().time() + seconds
+
+    def is_fresh(self) -> bool:
+        """The heartbeat's clock: whether nobody else can have its partitions."""
+        return not self.evicted and self.unheard_until <= asyncio.get_running_loop().time()
 
 
 class ProcessPort:
@@ -70,23 +98,46 @@ class ProcessPort:
         verb = getattr(self._port, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return await self._process.do(lambda: verb(*args, **kwargs))
+            answer = await self._process.do(lambda: verb(*args, **kwargs))
+            await self._process.spring(name)
+            return answer
 
         return call
 
 
+class ProcessClaims(ProcessPort):
+    """The claims as a process sees them. Remembers when it looked last at each."""
+
+    def __init__(self, process: Process, claims: ReplicatedClaims, looked: dict[tuple[str, str], float]) -> None:
+        super().__init__(process, claims)
+        self._claims = claims
+        self._looked = looked
+
+    async def load(self, claim_ids: Sequence[str]) -> dict[str, Claim]:
+        async def look() -> dict[str, Claim]:
+            now = asyncio.get_running_loop().time()
+            self._looked.update(((self._process.name, claim_id), now) for claim_id in claim_ids)
+            return await self._claims.load(claim_ids)
+
+        return await self._process.do(look)
+
+
 class ProcessLog:
-    """The log as a process sees it: publishing may fail half-way, append twice, or fail after it took effect."""
+    """The log as a process sees it: publishing may fail half-way, append twice, or fail after it took effect.
+
+    What is published is appended at once, and only then may the process be stopped or killed: that a process is stopped
+    between its last look at its heartbeat and the write to its socket is beyond the protocol (docs/delivery.md).
+    """
 
     def __init__(self, process: Process, log: EmbeddedLog) -> None:
         self._process = process
         self._log = log
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        await self._process.hop()
         chance = self._process.chance
         if chance.random() < 0.02:
             await self._log.publish(messages[: chance.randrange(len(messages) + 1)])
+            await self._process.hop()
             raise UnavailableError("the broker did not answer")
         for message in messages:
             await self._log.publish([message] * (2 if chance.random() < 0.05 else 1))
@@ -96,15 +147,18 @@ class ProcessLog:
         self, group: str, topics: Sequence[str], on_revoke: RevokeListener | None = None
     ) -> "ProcessConsumer":
         await self._process.hop()
+        context = contextvars.copy_context()
 
         async def revoked(partitions: frozenset[TopicPartition]) -> None:
-            """The broker does not wait for a member that was killed while it was asked."""
-            try:
-                if on_revoke is not None:
-                    await on_revoke(partitions)
-            except asyncio.CancelledError:
-                if not self._process.dead:
-                    raise
+            """The listener is the process's own work; the broker waits for it as long as the process is a member."""
+            if on_revoke is None or self._process.gone.is_set():
+                return
+            work = context.run(asyncio.ensure_future, on_revoke(partitions))
+            gone = context.run(asyncio.ensure_future, self._process.gone.wait())
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            if work.done() and not work.cancelled():
+                work.result()
 
         consumer = await self._log.subscribe(group, topics, revoked)
         self._process.consumers.append(consumer)
@@ -132,7 +186,10 @@ class ProcessConsumer:
             await self._process.kill()
             raise asyncio.CancelledError("thrown out of the group")
         size = self._process.chance.choice((1, 3, max_records))
-        return await self._consumer.fetch(size, wait_seconds)
+        records = await self._consumer.fetch(size, wait_seconds)
+        if records:
+            await self._process.spring("fetch")
+        return records
 
     async def commit(self, offsets: Mapping[TopicPartition, int], epoch: int) -> None:
         await self._process.hop()
@@ -145,7 +202,7 @@ class ProcessConsumer:
         self._consumer.resume(partitions)
 
     def is_fresh(self) -> bool:
-        return not self._process.evicted and self._consumer.is_fresh()
+        return self._process.is_fresh() and self._consumer.is_fresh()
 
     async def close(self) -> None:
         await self._consumer.close()

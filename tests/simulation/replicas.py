@@ -104,42 +104,57 @@ class ReplicatedRuns(Replicated):
 
 
 class ReplicatedClaims(Replicated):
-    """The claim store of the simulation."""
+    """The claim store of the simulation. `done_at` says when each DONE became durable, for the checker."""
 
     def __init__(self, committed: EmbeddedClaimStore) -> None:
         super().__init__()
         self.committed = committed
+        self.done_at: dict[str, float] = {}
 
     async def load(self, claim_ids: Sequence[str]) -> dict[str, Claim]:
         return await self.committed.load(claim_ids)
 
     async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
-        known = await self.committed.load([new.id for new, _ in writes])
-        answers, accepted = [], []
-        in_batch: dict[str, Claim] = {}
+        answers = []
+        accepted: dict[str, Claim] = {}
         for new, expected in writes:
-            current = in_batch.get(new.id) or self.overlay(new.id) or known.get(new.id)
+            current = accepted.get(new.id) or await self._current(new.id)
             answers.append(current == expected)
             if current == expected:
-                in_batch[new.id] = new
-                accepted.append((new.id, (new, expected)))
+                accepted[new.id] = new
             else:
                 self.conflicts += 1
         if accepted:
-            await self.append(accepted)
+            await self.append(list(accepted.items()))
         return answers
 
-    def overlay(self, key: str) -> object | None:
-        value = super().overlay(key)
-        return value[0] if isinstance(value, tuple) else None
+    async def record(self, claims: Sequence[Claim]) -> None:
+        """A write that changes nothing waits like any other: what it found there may not be durable yet."""
+        writes = []
+        for claim in claims:
+            current = await self._current(claim.id)
+            is_ours = current is not None and current.owner == claim.owner
+            gives_way = current is None or (current.state != "DONE" and (claim.state == "DONE" or is_ours))
+            writes.append((claim.id, claim if gives_way else current))
+        await self.append(writes)
+
+    async def _current(self, claim_id: str) -> Claim | None:
+        """What the primary holds."""
+        pending = self.overlay(claim_id)
+        if isinstance(pending, Claim):
+            return pending
+        return (await self.committed.load([claim_id])).get(claim_id)
 
     async def advance(self) -> None:
         """A majority has everything that is pending, unless the primary dies before."""
         if self.rollback():
             return
         done, self.pending = self.pending, []
-        for _, value, future in done:
-            assert isinstance(value, tuple)
-            assert await self.committed.save([value]) == [True], "pending writes follow one another"
+        for claim_id, claim, future in done:
+            assert isinstance(claim, Claim)
+            known = await self.committed.load([claim_id])
+            assert await self.committed.save([(claim, known.get(claim_id))]) == [True], "one writer at a time"
+            if claim.state == "DONE":
+                self.done_at.setdefault(claim_id, asyncio.get_running_loop().time())
             if not future.done():
                 future.set_result(None)

@@ -123,11 +123,13 @@ def entity_event(number: int) -> Message:
 
 
 class Receiver:
-    """Everything outside that actions reach. Remembers which process called for which attempt."""
+    """Everything outside that actions reach. Remembers which process called for which attempt, and which of the calls
+    began although the process could have read the attempt's DONE."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
         self.calls: dict[str, list[str]] = defaultdict(list)
+        self.late: list[str] = []
         self.reported: set[str] = set()
 
     def performer(self, process: Process) -> "SimulatedAction":
@@ -135,8 +137,8 @@ class Receiver:
 
     async def answer(self, process: Process, request: InvokeNode) -> Performance:
         chance = self._world.chance
+        self._begin(process, request)
         await process.hop()
-        self.calls[request.id].append(process.name)
         draw = chance.random()
         await asyncio.sleep(draw * 0.05 if draw < 0.9 else draw * 8)
         await process.hop()
@@ -147,6 +149,16 @@ class Receiver:
             return Performance(Succeeded(output))
         asyncio.get_running_loop().create_task(self._report(request), context=self._world.context)
         return Performance(Accepted(output))
+
+    def _begin(self, process: Process, request: InvokeNode) -> None:
+        """The call begins here, with the process's last look at its heartbeat."""
+        world = self._world
+        self.calls[request.id].append(process.name)
+        now = asyncio.get_running_loop().time()
+        looked = world.looked.get((process.name, request.id), now)
+        done = world.claims.done_at.get(request.id)
+        if done is not None and done < looked:
+            self.late.append(f"{process.name} called {request.id}, looked at {looked}, DONE since {done}")
 
     async def _report(self, request: InvokeNode) -> None:
         """The receiver does its work and reports, once or twice, as receivers do."""

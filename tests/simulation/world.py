@@ -6,6 +6,7 @@ chaos, in which anything may fail at any port call; then calm, in which everythi
 """
 
 import asyncio
+import contextlib
 import contextvars
 import random
 from collections.abc import Callable
@@ -19,23 +20,24 @@ from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
+from headrace.contracts.envelope import mark_redelivered
 from headrace.core.expression import Answer, Evaluation
 from headrace.ports.log import Message
 from headrace.runtime.loop import LoopSettings
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
 from headrace_invoker.app import InvokerService
-from headrace_invoker.handler import InvokerSettings
 from headrace_invoker.performance import Performers
+from headrace_invoker.settings import InvokerSettings
 from headrace_orchestrator.app import OrchestratorService, OrchestratorSettings
 from headrace_trigger.app import TriggerService
 from tests.simulation import checker, virtual_loop
-from tests.simulation.process import Process, ProcessLog, ProcessPort
+from tests.simulation.process import Process, ProcessClaims, ProcessLog, ProcessPort
 from tests.simulation.replicas import ReplicatedClaims, ReplicatedRuns
 from tests.simulation.workload import TOPICS, WORKFLOWS, Receiver, entity_event
 
 Mutation = Callable[[str, Any], None]
-"""Breaks a defence of a service that was just built: (kind of service, service)."""
+"""Breaks a defence of a service that was just built: (kind of service, service). First it gets ("world", world)."""
 
 KINDS = ("trigger", "orchestrator", "invoker")
 CHAOS_SECONDS = 12.0
@@ -86,18 +88,25 @@ class World:
         self.chance = random.Random(seed)
         self.elections = seed % 4 == 3
         """Every fourth history has a slow majority, with primaries and orchestrators dying in the middle of starts."""
-        self.events = 4 if self.elections else 2
+        self.zombies = seed % 4 == 1
+        """Every fourth history is about owners: processes are stopped when it hurts most, and invokers come and go."""
+        self.events = 4 if self.elections or self.zombies else 2
         self.clock = VirtualClock()
         self.log = EmbeddedLog(self.clock, partitions=2)
         self.runs = ReplicatedRuns(EmbeddedRunStore())
         self.claims = ReplicatedClaims(EmbeddedClaimStore(self.clock))
         self.definitions = EmbeddedDefinitionStore()
         self.ledger = EmbeddedLedger()
+        self.looked: dict[tuple[str, str], float] = {}
+        """When each process looked last at the claim of each attempt."""
         self.receiver = Receiver(self)
         self.context = contextvars.copy_context()
         self.processes: list[tuple[str, Process, Tasks]] = []
+        self.mark_stray = mark_redelivered
         self._mutation = mutation
         self._spawned = 0
+        if mutation is not None:
+            mutation("world", self)
 
     async def live(self) -> Outcome:
         """Chaos, then calm, then judgement."""
@@ -150,11 +159,11 @@ class World:
                 resend_after_seconds=3.0,
             )
             return OrchestratorService(log, runs, definitions, evaluator, self.clock, TOPICS, metrics, settings, loop)
-        claims: Any = ProcessPort(process, self.claims)
+        claims: Any = ProcessClaims(process, self.claims, self.looked)
         performers = Performers({"WEBHOOK": self.receiver.performer(process)})
-        return InvokerService(
-            log, claims, performers, self.clock, TOPICS, metrics, process.name, InvokerSettings(4, 6.0), loop
-        )
+        most = process.chance.choice((1, 2, 4))
+        calls = InvokerSettings(max_in_flight=most, lease_seconds=6.0, claim_after_seconds=1.0, drain_seconds=3.0)
+        return InvokerService(log, claims, performers, self.clock, TOPICS, metrics, process.name, calls, loop)
 
     async def _commit_writes(self) -> None:
         """The replica set: a majority has the pending writes sooner or later."""
@@ -171,15 +180,18 @@ class World:
             await asyncio.sleep(self.chance.expovariate(2.0))
             await self._break_something()
             for kind in KINDS:
-                if not any(known == kind and not process.dead for known, process, _ in self.processes):
+                if not any(self._is_at_work(*it) for it in self.processes if it[0] == kind):
                     self.spawn(kind)
 
     async def _publish_events(self) -> None:
         for number in range(self.events):
             await self.log.publish([entity_event(number)])
-            await asyncio.sleep(self.chance.random() * (5.0 if self.elections else 0.1))
+            await asyncio.sleep(self.chance.random() * (5.0 if self.elections else 2.5 if self.zombies else 0.1))
 
     async def _break_something(self) -> None:
+        if self.zombies and self.chance.random() < 0.6:
+            await self._change_owner()
+            return
         kind, process, _ = self.chance.choice(self.processes)
         draw = self.chance.random()
         if self.elections:
@@ -190,9 +202,7 @@ class World:
             await process.kill()
             self.outcome.kills += 1
         elif draw < 0.45 and not process.dead:
-            await process.pause(self.chance.random() * 10)
-            self.spawn(kind)
-            self.outcome.zombies += 1
+            await self._stop(kind, process)
         elif draw < 0.6:
             self.runs.break_next()
         elif draw < 0.7:
@@ -202,14 +212,57 @@ class World:
         elif len(self.processes) < 40:
             self.spawn(kind)
 
+    async def _stop(self, kind: str, process: Process) -> None:
+        """A process is not heard of for a moment, or until it is thrown out."""
+        seconds = self.chance.random() * 10
+        if self.chance.random() < 0.2:
+            process.lose_touch(seconds / 3)
+            return
+        await process.pause(seconds)
+        self.spawn(kind)
+        self.outcome.zombies += 1
+
+    async def _change_owner(self) -> None:
+        """Another invoker joins; or a process that is about to publish or to call is stopped until others
+        have done it, and those are gone too."""
+        draw = self.chance.random()
+        if draw < 0.2:
+            self.spawn("invoker")
+            return
+        kind, verb = ("orchestrator", "save") if draw < 0.75 else ("invoker", "fetch")
+        members = self._members(kind)
+        if members:
+            members[-1].set_trap(verb, 2.5 + self.chance.random() * 3)
+            self.outcome.zombies += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    await members[-1].gone.wait()
+            self.spawn(kind)
+            await asyncio.sleep(0.7 + self.chance.random())
+            invokers = self._members("invoker")
+            self.spawn("invoker")
+            for process in invokers:
+                await process.kill()
+                self.outcome.kills += 1
+
+    def _members(self, kind: str) -> list[Process]:
+        """The processes of a kind that are alive and in their group, oldest first."""
+        return [it for known, it, _ in self.processes if known == kind and not it.gone.is_set()]
+
+    def _is_at_work(self, kind: str, process: Process, tasks: Tasks) -> bool:
+        """Whether nobody need take the place of a process. That it was thrown out shows late, unless owners are what
+        the history is about."""
+        return not (process.gone.is_set() if self.zombies else process.dead)
+
     async def _publish_again(self) -> None:
-        """A record from the past comes again: a producer's retry, a reset group, a replay."""
+        """A record from the past comes again, as from somebody who replays it, and must say so."""
         sources = (TOPICS.entity_changes, TOPICS.run_commands, TOPICS.node_requests, TOPICS.node_results)
         topic = self.chance.choice(sources)
         records = await self.log.read(topic, self.chance.randrange(2))
         if records:
             record = self.chance.choice(records)
-            await self.log.publish([Message(record.topic, record.key, record.value, record.headers)])
+            again = Message(record.topic, record.key, record.value, record.headers)
+            await self.log.publish([self.mark_stray(again)])
 
     async def _calm(self) -> None:
         for _, process, _ in self.processes:
@@ -235,7 +288,7 @@ def _owned_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> a
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
     context = options.get("context")
     process = _process.get() if context is None else context.get(_process)
-    if process is not None and not work.__qualname__.startswith("Group."):
+    if process is not None and not work.__qualname__.startswith(("Group.", "EmbeddedConsumer.revoke")):
         process.tasks.add(task)
         task.add_done_callback(process.tasks.discard)
     return task

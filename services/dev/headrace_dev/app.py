@@ -15,7 +15,6 @@ from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
 from headrace.adapters.http.caller import HttpCaller
-from headrace.adapters.http.policy import EgressPolicy
 from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
 from headrace.contracts.topics import TopicNames
@@ -65,7 +64,9 @@ class Engine:
         self._open_stores(settings)
         self.evaluator = JqCage(Limits(children=settings.jq_processes))
         self.caller = HttpCaller(
-            _policy(settings), now=lambda: self.clock.now() / 1000, secrets=SigningSecrets((self.signing_secret,))
+            settings.egress.policy(),
+            now=lambda: self.clock.now() / 1000,
+            secrets=SigningSecrets((self.signing_secret,)),
         )
         self._wire()
 
@@ -141,17 +142,6 @@ class Engine:
         )  # fmt: skip
         settings = ApiSettings(token_secret=self.keys.token_secret, clients=(admin, *self.settings.clients))
         self.app = create_app(ports, settings, metrics.registry)
-
-
-def _policy(settings: DevSettings) -> EgressPolicy:
-    egress = settings.egress
-    return EgressPolicy(
-        allowed_networks=egress.allowed_networks,
-        allowed_hosts=egress.allowed_hosts,
-        denied_networks=egress.denied_networks,
-        max_redirects=egress.max_redirects,
-        per_host_concurrency=egress.per_host_concurrency,
-    )
 
 
 async def run_until_signalled(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Wiring of the invoker: the loop around the handler, its finisher and its heartbeat."""
+"""Wiring of the invoker: the loop around the handler, and the tasks that work beside it."""
 
 from headrace.contracts.topics import TopicNames
 from headrace.ports.clock import Clock
@@ -7,11 +7,9 @@ from headrace.ports.stores import ClaimStore
 from headrace.runtime.loop import BatchLoop, LoopSettings
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
-from headrace_invoker.finisher import Finisher
-from headrace_invoker.handler import GROUP, Invoker, InvokerSettings
+from headrace_invoker.handler import GROUP, Invoker
 from headrace_invoker.performance import Performers
-
-_DRAIN_SECONDS = 20.0
+from headrace_invoker.settings import InvokerSettings
 
 
 class InvokerService:
@@ -30,19 +28,23 @@ class InvokerService:
         loop_settings: LoopSettings | None = None,
     ) -> None:
         self._settings = settings or InvokerSettings()
-        self.finisher = Finisher(claims, log)
-        self.handler = Invoker(performers, claims, log, self.finisher, clock, topics, metrics, owner, self._settings)
-        self.loop = BatchLoop(log, GROUP, (topics.node_requests,), self.handler.handle, loop_settings)
+        self.handler = Invoker(
+            performers, claims, log, clock, topics, metrics, owner, lambda: self.loop.is_fresh(), self._settings
+        )
+        self.loop = BatchLoop(
+            log, GROUP, (topics.node_requests,), self.handler.handle, loop_settings, self.handler.release
+        )
 
     def start(self, tasks: Tasks) -> None:
         """Begin to work on the given set of tasks."""
         tasks.start(self.loop.run(), "invoker")
-        tasks.start(self.finisher.run(), "invoker:finish")
-        tasks.every(self._settings.lease_seconds / 6, self.handler.renew, "invoker:renew")
+        tasks.start(self.handler.finisher.publish(), "invoker:publish")
+        tasks.start(self.handler.finisher.record(), "invoker:record")
+        tasks.every(self._settings.claim_after_seconds / 2, self.handler.calls.tend, "invoker:leases")
 
     async def stop(self) -> None:
         """Take no more, let calls in flight end, commit what is done."""
         self.handler.stop()
         await self.loop.stop()
-        await self.handler.drain(_DRAIN_SECONDS)
+        await self.handler.drain()
         await self.loop.close()

@@ -1,13 +1,14 @@
 """Wiring of the orchestrator: the loop around the handler, and its clockwork."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.contracts.topics import TopicNames
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
-from headrace.ports.log import Log
+from headrace.ports.log import Log, Record
 from headrace.ports.stores import DefinitionStore, RunStore
-from headrace.runtime.loop import BatchLoop, LoopSettings
+from headrace.runtime.loop import BatchLoop, Done, LoopSettings
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.plans import Plans
 from headrace.runtime.tasks import Tasks
@@ -42,11 +43,14 @@ class OrchestratorService:
         loop_settings: LoopSettings | None = None,
     ) -> None:
         self._settings = settings or OrchestratorSettings()
-        self.outbox = Outbox(log, runs, clock)
+        sources = (topics.run_commands, topics.node_results)
+        self.loop = BatchLoop(log, GROUP, sources, self._handle, loop_settings)
+        self.outbox = Outbox(log, runs, clock, self.loop, self._settings.resend_after_seconds)
         self.handler = Orchestrator(runs, Plans(definitions), evaluator, log, self.outbox, clock, topics, metrics)
         self.timers = TimerPoller(runs, log, clock, topics)
-        sources = (topics.run_commands, topics.node_results)
-        self.loop = BatchLoop(log, GROUP, sources, self.handler.handle, loop_settings)
+
+    async def _handle(self, records: Sequence[Record], done: Done) -> None:
+        await self.handler.handle(records, done)
 
     def start(self, tasks: Tasks) -> None:
         """Begin to work on the given set of tasks."""

@@ -6,7 +6,8 @@
 3. All changed runs are saved in one write, each with its outbox, each only if nobody saved it in between. Runs that
    somebody else saved first are read and decided again; nothing of the lost decision has left the process.
 4. The outboxes are published: those just saved, and those found unpublished with a run whose command was a duplicate,
-   since a predecessor may have died between its save and its publish.
+   since a predecessor may have died between its save and its publish. What somebody else may have published before is
+   marked as `redelivered` (headrace_orchestrator.outbox).
 5. Only then are the records done.
 
 A "no" that comes from a cached run is not believed until a fresh read says so too.
@@ -23,7 +24,7 @@ from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command, StartRun
 from headrace.core.plan import Plan
 from headrace.ports.clock import Clock
-from headrace.ports.errors import UnavailableError
+from headrace.ports.errors import TooLargeError, UnavailableError
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.log import Log, Message, Record
 from headrace.ports.stores import RunStore, StoredRun
@@ -81,16 +82,32 @@ class Orchestrator:
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Do everything the records ask for. Raises UnavailableError: hand the same records over again."""
         work = await self._read(records)
+        try:
+            await self._settle(work)
+        except TooLargeError:
+            for run_id, piece in work.items():
+                await self._settle_alone(run_id, piece)
+        for record in records:
+            done(record)
+
+    async def _settle(self, work: dict[str, Work]) -> None:
+        """Decide, save and publish, again for those runs that somebody else changed meanwhile."""
         fresh = False
         for _ in range(_MAX_ROUNDS):
             if not work:
-                break
+                return
             work = await self._round(work, fresh)
             fresh = True
         if work:
             raise ContentionError(f"{len(work)} runs are being changed by somebody else all the time")
-        for record in records:
-            done(record)
+
+    async def _settle_alone(self, run_id: str, piece: Work) -> None:
+        """One run of a batch in which one cannot be stored: the others must not suffer, and its records are kept."""
+        try:
+            await self._settle({run_id: piece})
+        except TooLargeError as error:
+            self._cache.drop([run_id])
+            await self._log.publish(self._give_up(piece.records, error))
 
     async def _read(self, records: Sequence[Record]) -> dict[str, Work]:
         """The records' commands by run. Those that nobody can understand become dead letters."""
@@ -116,10 +133,11 @@ class Orchestrator:
         turns = await self._decide(work, await self._load(work, fresh))
         doubtful = set() if fresh else {run_id for run_id, turn in turns.items() if turn.refused and turn.from_cache}
         settled = {run_id: turn for run_id, turn in turns.items() if run_id not in doubtful}
+        save = self._outbox.begin()
         lost = await self._save([turn.next for turn in settled.values() if turn.next is not None])
         kept = [turn for run_id, turn in settled.items() if run_id not in lost]
         saved = [turn.next for turn in kept if turn.next is not None]
-        await self._outbox.publish(saved, self._unpublished(kept))
+        await self._outbox.publish(save, saved, self._unpublished(kept))
         self._cache.drop(doubtful | lost)
         self._cache.put(saved)
         self._count(kept, len(lost))
@@ -184,8 +202,14 @@ class Orchestrator:
         self._metrics.transitions(event for decision in decisions for event in decision.events)
 
     def _give_up(self, records: Sequence[Record], error: Exception) -> list[Message]:
+        reason = _reason(error)
         for record in records:
-            reason = "missing-version" if isinstance(error, MissingVersionError) else "bug"
             self._metrics.dead_letter(record.topic, reason)
             _log.error("record dead-lettered", topic=record.topic, offset=record.offset, reason=reason, exc_info=error)
         return [dead_letter(record, error, GROUP, self._clock.now()) for record in records]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MissingVersionError):
+        return "missing-version"
+    return "too-large" if isinstance(error, TooLargeError) else "bug"

@@ -22,5 +22,10 @@ class VersionConflictError(HeadraceError):
     """The thing changed since the caller read it (If-Match, compare-and-set)."""
 
 
-class RecordTooLargeError(HeadraceError):
-    """A record is larger than the log takes. Trying again cannot help: make it smaller, or raise the limit."""
+class TooLargeError(HeadraceError):
+    """What was to be stored is larger than the store or the log takes. Nothing was written of it, and trying again
+    cannot help: make it smaller, or raise the limit."""
+
+
+class RecordTooLargeError(TooLargeError):
+    """A record is larger than the log takes."""

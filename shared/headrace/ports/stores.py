@@ -135,30 +135,51 @@ class DefinitionStore(Protocol):
         ...
 
 
+ClaimState = Literal["CLAIMED", "SENT", "DONE"]
+"""CLAIMED: somebody has it. SENT: somebody has it and may have called, and no one may call again. DONE: the end."""
+
+
 @value_class
 class Claim:
-    """Who performs an attempt, and its result once known (reliability: at-least-once effects, lease, fence).
+    """Who performs an attempt, and its result once known (docs/delivery.md).
 
-    `fence` counts owners. `until` (ms) is the end of the lease. `result` is the encoded result message once DONE.
+    `owner` names a process. `fence` counts those who claimed the attempt one after the other by `save`. `until` (ms) is
+    the end of the lease. `result` is the encoded result message once DONE. DONE is the last word: nothing replaces it.
     """
 
     id: str
     owner: str
     fence: int
     until: int
-    state: Literal["CLAIMED", "SENT", "DONE"]
+    state: ClaimState
     result: bytes | None = None
 
 
 class ClaimStore(Protocol):
     async def load(self, claim_ids: Sequence[str]) -> dict[str, Claim]:
-        """Majority read. Raises UnavailableError."""
+        """Majority read: what it returns lasts. Ids without a claim are absent. Raises UnavailableError."""
         ...
 
     async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
         """For each (new, expected): write `new` if the store holds exactly `expected` (None: holds none).
 
         One answer per write; False means another owner was first. Raises UnavailableError: outcomes unknown.
+        """
+        ...
+
+    async def record(self, claims: Sequence[Claim]) -> None:
+        """Tell the store what is so already, without asking what it holds; the ids differ from each other.
+
+        * A DONE claim is written as given, over no claim and over a claim of anybody that is not DONE, live or not: the
+          attempt was made, and whoever else has claimed it must find that out. Over DONE it changes nothing: the first
+          result stays.
+        * A claim in another state (the lease of a call that is out, or its renewal) is written over no claim, and over
+          one of the same `owner` that is not DONE. Over a claim of another owner, live or expired, and over DONE it
+          changes nothing, and nobody is told: the call goes on, and its result will be recorded.
+
+        On return all of it is durable (majority): for every DONE claim given, `load` now finds a DONE, and none that
+        could be rolled back. Raises UnavailableError: each of them may be written or not; to repeat is safe, also
+        after others wrote.
         """
         ...
 

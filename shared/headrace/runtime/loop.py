@@ -13,7 +13,11 @@ What goes wrong is classed by what the loop does next:
 * Anything else is a bug: the loop ends with it and its supervisor restarts the process. Nothing is committed that was
   not done.
 
-When partitions are revoked, what is done is committed first, then their offsets are forgotten.
+When partitions are revoked, the handler may bring what it has begun of them to its end; then what is done is committed,
+and their offsets are forgotten.
+
+Handlers whose messages or calls must not be those of a zombie ask `is_fresh` right before each of them, and remember
+`revocations` from when they began: a batch that outlived a revoke may be in somebody else's hands already.
 """
 
 import asyncio
@@ -23,7 +27,7 @@ from dataclasses import dataclass
 import structlog
 
 from headrace.ports.errors import UnavailableError
-from headrace.ports.log import Consumer, Log, Record, TopicPartition
+from headrace.ports.log import Consumer, Log, Record, RevokeListener, TopicPartition
 from headrace.runtime.backoff import Backoff
 from headrace.runtime.offsets import OffsetTracker
 
@@ -46,17 +50,30 @@ class BatchLoop:
     """Reads topics as a member of a group and hands batches to a handler until told to stop."""
 
     def __init__(
-        self, log: Log, group: str, topics: Sequence[str], handler: Handler, settings: LoopSettings | None = None
+        self,
+        log: Log,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        settings: LoopSettings | None = None,
+        on_revoke: RevokeListener | None = None,
     ) -> None:
         self._log = log
         self._group = group
         self._topics = tuple(topics)
         self._handler = handler
         self._settings = settings or LoopSettings()
+        self._on_revoke = on_revoke
         self._offsets = OffsetTracker()
         self._consumer: Consumer | None = None
         self._stopping = False
         self._ended = asyncio.Event()
+        self.revocations = 0
+        """How many times partitions were taken from us, counted from the moment we hear of it."""
+
+    def is_fresh(self) -> bool:
+        """Whether nobody else can hold our partitions yet (Consumer.is_fresh). False before `run`."""
+        return self._consumer is not None and self._consumer.is_fresh()
 
     async def run(self) -> None:
         """Work until `stop`. Raises what the handler raises, UnavailableError excepted."""
@@ -128,5 +145,8 @@ class BatchLoop:
             await self.commit()
 
     async def _revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        self.revocations += 1
+        if self._on_revoke is not None:
+            await self._on_revoke(partitions)
         await self.commit(partitions)
         self._offsets.forget(partitions)

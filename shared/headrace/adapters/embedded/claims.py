@@ -1,7 +1,7 @@
 """The embedded claim store: the ClaimStore port in memory, written through to the journal when there is one."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from headrace.adapters.embedded.journal import Journal, Row
@@ -70,28 +70,42 @@ class EmbeddedClaimStore:
 
     async def save(self, writes: Sequence[tuple[Claim, Claim | None]]) -> list[bool]:
         """See the port. Here UnavailableError means that nothing was written."""
-        # a clock that was set back must not mix up the order of the saves
-        now = self._last_save = max(self._last_save, self._clock.now())
         answers = []
-        accepted: dict[str, _Kept] = {}
-        last_n = self._last_n
+        accepted: dict[str, Claim] = {}
         for claim, expected in writes:
-            known = accepted.get(claim.id) or self._kept.get(claim.id)
-            wins = (None if known is None else known.claim) == expected
+            kept = self._kept.get(claim.id)
+            wins = (accepted.get(claim.id) or (kept and kept.claim)) == expected
             answers.append(wins)
             if wins:
-                if known is None:
-                    last_n += 1
-                accepted[claim.id] = _Kept(last_n if known is None else known.n, claim, now)
-        if self._journal is not None and accepted:
-            self._journal.write((_SAVE, [_row(kept) for kept in accepted.values()]))
-        self._kept.update(accepted)
-        self._saves.extend((now, claim_id) for claim_id in accepted)
+                accepted[claim.id] = claim
+        self._write(accepted.values())
+        return answers
+
+    async def record(self, claims: Sequence[Claim]) -> None:
+        """See the port. Here UnavailableError means that nothing was written."""
+        known = self._kept
+        self._write([claim for claim in claims if claim.id not in known or _gives_way(known[claim.id].claim, claim)])
+
+    def _write(self, claims: Collection[Claim]) -> None:
+        """Make these what is kept, on disk and then in memory; their ids differ."""
+        # a clock that was set back must not mix up the order of the saves
+        now = self._last_save = max(self._last_save, self._clock.now())
+        last_n = self._last_n
+        rows: list[_Kept] = []
+        for claim in claims:
+            known = self._kept.get(claim.id)
+            if known is None:
+                last_n += 1
+            rows.append(_Kept(last_n if known is None else known.n, claim, now))
+        if self._journal is not None and rows:
+            self._journal.write((_SAVE, [_row(kept) for kept in rows]))
+        for kept in rows:
+            self._kept[kept.claim.id] = kept
+            self._saves.append((now, kept.claim.id))
         self._last_n = last_n
         if now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY_INTERVAL
             self._expire(now)
-        return answers
 
     def _expire(self, now: int) -> None:
         """Forget the claims that nothing can ask for any more."""
@@ -132,6 +146,10 @@ class EmbeddedClaimStore:
             self._kept[kept.claim.id] = kept
             self._saves.append((kept.saved_at, kept.claim.id))
             self._last_n = max(self._last_n, n)
+
+
+def _gives_way(kept: Claim, to: Claim) -> bool:
+    return kept.state != "DONE" and (to.state == "DONE" or to.owner == kept.owner)
 
 
 def _row(kept: _Kept) -> Row:

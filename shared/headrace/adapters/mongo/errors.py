@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 
 from headrace.core.errors import HeadraceError
-from headrace.ports.errors import UnavailableError
+from headrace.ports.errors import TooLargeError, UnavailableError
 
 DUPLICATE_KEY: Final = 11000
 _TOO_LARGE: Final = frozenset((10334, 17419, 17420))
@@ -50,7 +50,7 @@ class MongoRefusedError(HeadraceError):
     """
 
 
-class DocumentTooLargeError(HeadraceError):
+class DocumentTooLargeError(TooLargeError):
     """A document is larger than MongoDB stores (16 MiB). Nothing was written, and to repeat cannot help."""
 
 

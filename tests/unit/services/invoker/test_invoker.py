@@ -1,4 +1,4 @@
-"""The invoker's claims, calls and results, with stores that fail and other processes that were there before."""
+"""The invoker's slow and fast way, claims, calls and results, with stores that fail and other processes before it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ import pytest
 
 from headrace.adapters.embedded import EmbeddedClaimStore, EmbeddedLog
 from headrace.contracts.codec import decode_result, encode_request, encode_result
-from headrace.contracts.envelope import mark_redelivered
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Failed, InvokeNode, ReportAttempt, Succeeded
 from headrace.core.run import Causation
 from headrace.ports.errors import UnavailableError
-from headrace.ports.log import Message, Record
+from headrace.ports.log import Message, Record, TopicPartition
 from headrace.ports.stores import Claim
 from headrace.runtime.metrics import Metrics
-from headrace_invoker.finisher import Finisher
-from headrace_invoker.handler import Invoker, InvokerSettings
+from headrace_invoker.handler import Invoker
+from headrace_invoker.job import Job
+from headrace_invoker.memory import Memory
 from headrace_invoker.performance import Performance, Performers
+from headrace_invoker.settings import InvokerSettings
 from tests.conformance.samples import ManualClock
 from tests.unit.services.parts import Faulty, record, soon
 
 TOPICS = TopicNames()
 LEASE_MS = 60_000
+REDELIVERED = ("redelivered", b"1")
+PARTITIONS = frozenset({TopicPartition(TOPICS.node_requests, 0)})
 
 
 class Hands:
@@ -63,33 +66,45 @@ class Workshop:
         self.claims = Faulty(EmbeddedClaimStore(self.clock))
         self.hands = Hands()
         self.done: list[int] = []
+        self.fresh = True
         self._offset = 0
         ports: Any = self
-        self.finisher = Finisher(ports.claims, ports.log)
         performers = Performers({"WEBHOOK": self.hands})
-        chosen = InvokerSettings(**{"lease_seconds": LEASE_MS / 1000, **settings})
-        self.handler = Invoker(
-            performers, ports.claims, ports.log, self.finisher, self.clock, TOPICS, Metrics(), "me", chosen
+        chosen = InvokerSettings(
+            **{"lease_seconds": LEASE_MS / 1000, "drain_seconds": 5.0, "gather_seconds": 0.001, **settings}
         )
-        self._finishing = asyncio.create_task(self.finisher.run())
+        self.handler = Invoker(
+            performers, ports.claims, ports.log, self.clock, TOPICS, Metrics(), "me", lambda: self.fresh, chosen
+        )
+        finisher = self.handler.finisher
+        self._finishing = [asyncio.create_task(work()) for work in (finisher.publish, finisher.record)]
 
     async def close(self) -> None:
-        self._finishing.cancel()
         self.handler.stop()
-        await self.handler.drain(0.01)
-        await asyncio.gather(self._finishing, return_exceptions=True)
+        await self.handler.calls.cancel()
+        for task in self._finishing:
+            task.cancel()
+        await asyncio.gather(*self._finishing, return_exceptions=True)
 
     def records(self, *requests: InvokeNode | bytes) -> list[Record]:
         """Records as of a redelivery: whose claims must be looked at before anything is called."""
+        return [replace(one, headers=(*one.headers, REDELIVERED)) for one in self.new_records(*requests)]
+
+    def new_records(self, *requests: InvokeNode | bytes) -> list[Record]:
+        """Records that nobody can have had before."""
         made = []
         for request in requests:
             if isinstance(request, bytes):
                 message = Message(TOPICS.node_requests, "k", request)
             else:
-                message = mark_redelivered(encode_request(request, TOPICS))
+                message = encode_request(request, TOPICS)
             made.append(record(message, self._offset))
             self._offset += 1
         return made
+
+    async def begin(self, *requests: InvokeNode | bytes) -> None:
+        """Hand over requests that nobody can have had before."""
+        await self.handler.handle(self.new_records(*requests), self.finish)
 
     async def handle(self, *requests: InvokeNode | bytes) -> None:
         await self.handler.handle(self.records(*requests), self.finish)
@@ -239,9 +254,6 @@ async def test_a_claim_of_our_own_whose_write_had_an_unknown_outcome_is_adopted_
 ) -> None:
     wanted = request(delivery=delivery)
     shop.claims.fail("save", after=True)
-    with pytest.raises(UnavailableError):
-        await shop.handle(wanted)
-    assert shop.hands.calls == []
     await shop.handle(wanted)
     await shop.all_done(1)
     assert shop.hands.calls == ["wfnr_1:1"]
@@ -250,12 +262,14 @@ async def test_a_claim_of_our_own_whose_write_had_an_unknown_outcome_is_adopted_
 
 @pytest.mark.parametrize("verb", ["load", "save"])
 async def test_nothing_is_called_while_claims_cannot_be_read_or_written(shop: Workshop, verb: str) -> None:
-    shop.claims.fail(verb)
-    with pytest.raises(UnavailableError):
-        await shop.handle(request())
-    assert (shop.hands.calls, shop.done) == ([], [])
-    await shop.handle(request())
+    shop.claims.fail(verb, times=1_000)
+    handling = asyncio.create_task(shop.handle(request()))
+    await soon(lambda: shop.claims.calls[verb] >= 2)
+    assert (shop.hands.calls, shop.done, handling.done()) == ([], [], False)
+    shop.claims.mend(verb)
+    await handling
     await shop.all_done(1)
+    assert shop.hands.calls == ["wfnr_1:1"]
 
 
 async def test_at_most_once_never_calls_again_what_somebody_may_have_sent(shop: Workshop) -> None:
@@ -279,14 +293,25 @@ async def test_at_most_once_marks_its_claim_as_sent_before_the_call(shop: Worksh
     assert claim.state == "SENT"
 
 
-async def test_a_call_whose_lease_was_lost_is_not_reported(shop: Workshop) -> None:
+async def test_a_call_whose_lease_was_lost_is_reported_and_whoever_took_it_over_finds_it_done(shop: Workshop) -> None:
     shop.hands.gate.clear()
     await shop.handle(request())
     await soon(lambda: bool(shop.hands.calls))
-    theirs = await shop.claimed_by(request())
+    await shop.claimed_by(request())
     shop.hands.gate.set()
     await shop.all_done(1)
-    assert await shop.results() == []
+    claim = await shop.claim(request())
+    assert claim is not None
+    assert (claim.state, len(await shop.results())) == ("DONE", 1)
+
+
+async def test_of_two_results_of_one_attempt_the_first_is_kept(shop: Workshop) -> None:
+    shop.hands.gate.clear()
+    await shop.handle(request())
+    await soon(lambda: bool(shop.hands.calls))
+    theirs = await shop.claimed_by(request(), state="DONE", result=b"theirs")
+    shop.hands.gate.set()
+    await shop.all_done(1)
     assert await shop.claim(request()) == theirs
 
 
@@ -299,7 +324,7 @@ async def test_a_result_waits_for_the_store_and_the_log_and_its_call_is_not_repe
     await shop.handle(request(), request(2))
     await soon(lambda: len(shop.hands.calls) == 2)
     faulty = {"claims": shop.claims, "log": shop.log}[port]
-    faulty.fail({"claims": "save", "log": "publish"}[port], times=3, after=after)
+    faulty.fail({"claims": "record", "log": "publish"}[port], times=3, after=after)
     shop.hands.gate.set()
     await asyncio.sleep(0.05)
     assert shop.done == []
@@ -309,22 +334,6 @@ async def test_a_result_waits_for_the_store_and_the_log_and_its_call_is_not_repe
     claim = await shop.claim(request())
     assert claim is not None
     assert claim.state == "DONE"
-
-
-async def test_a_lease_that_is_renewed_while_the_result_is_saved_costs_nothing(shop: Workshop) -> None:
-    shop.hands.gate.clear()
-    await shop.handle(request())
-    await soon(lambda: bool(shop.hands.calls))
-    ours = await shop.claim(request())
-    assert ours is not None
-
-    async def renewed() -> None:
-        await shop.claims.port.save([(replace(ours, until=ours.until + 1), ours)])
-
-    shop.claims.before["save"] = renewed
-    shop.hands.gate.set()
-    await shop.all_done(1)
-    assert len(await shop.results()) == 1
 
 
 async def test_no_more_calls_are_in_flight_than_there_is_room_for(make: Make) -> None:
@@ -362,25 +371,25 @@ async def test_parked_requests_whose_leases_end_together_respect_the_room_too(ma
 class TestLeases:
     async def test_an_aging_lease_is_renewed_and_a_young_one_is_not(self, shop: Workshop) -> None:
         began = await self._call(shop)
-        await shop.handler.renew()
+        await shop.handler.calls.tend()
         assert await shop.claim(request()) == began
         shop.clock.at += LEASE_MS // 3
-        await shop.handler.renew()
+        await shop.handler.calls.tend()
         renewed = await shop.claim(request())
         assert renewed == replace(began, until=shop.clock.at + LEASE_MS)
         shop.hands.gate.set()
         await shop.all_done(1)
         assert len(await shop.results()) == 1
 
-    async def test_a_renewal_with_an_unknown_outcome_does_not_lose_the_lease(self, shop: Workshop) -> None:
+    @pytest.mark.parametrize("after", [False, True])
+    async def test_a_renewal_that_fails_is_tried_again(self, shop: Workshop, after: bool) -> None:
         await self._call(shop)
         for _ in range(3):
             shop.clock.at += LEASE_MS // 2
-            shop.claims.fail("save", after=True)
+            shop.claims.fail("record", after=after)
             with pytest.raises(UnavailableError):
-                await shop.handler.renew()
-            await shop.handler.renew()
-            await shop.handler.renew()
+                await shop.handler.calls.tend()
+            await shop.handler.calls.tend()
             claim = await shop.claim(request())
             assert claim is not None
             assert claim.until > shop.clock.at + LEASE_MS // 2
@@ -389,23 +398,285 @@ class TestLeases:
         await self._call(shop)
         theirs = await shop.claimed_by(request())
         shop.clock.at += LEASE_MS
-        await shop.handler.renew()
-        await shop.handler.renew()
+        await shop.handler.calls.tend()
+        await shop.handler.calls.tend()
         assert await shop.claim(request()) == theirs
 
     async def test_nothing_is_written_when_no_lease_is_aging(self, shop: Workshop) -> None:
         await self._call(shop)
-        saves = shop.claims.calls["save"]
-        await shop.handler.renew()
-        assert shop.claims.calls["save"] == saves
+        await shop.handler.calls.tend()
+        assert shop.claims.calls["record"] == 0
 
-    async def _call(self, shop: Workshop) -> Claim:
+    async def test_what_may_have_been_sent_is_renewed_as_sent(self, shop: Workshop) -> None:
+        wanted = request(delivery="at_most_once")
+        await self._call(shop, wanted)
+        shop.clock.at += LEASE_MS // 2
+        await shop.handler.calls.tend()
+        claim = await shop.claim(wanted)
+        assert claim is not None
+        assert (claim.state, claim.until) == ("SENT", shop.clock.at + LEASE_MS)
+
+    async def _call(self, shop: Workshop, wanted: InvokeNode | None = None) -> Claim:
+        wanted = wanted or request()
+        shop.hands.gate.clear()
+        await shop.handle(wanted)
+        await soon(lambda: bool(shop.hands.calls))
+        claim = await shop.claim(wanted)
+        assert claim is not None
+        return claim
+
+
+class TestTheFastWay:
+    """What nobody can have had before is called without a look at any store."""
+
+    async def test_a_new_request_is_called_published_and_only_then_recorded(self, shop: Workshop) -> None:
+        found: list[int] = []
+
+        async def look() -> None:
+            found.append(len(await shop.results()))
+
+        shop.claims.before["record"] = look
+        await shop.begin(request())
+        await shop.all_done(1)
+        assert found == [1]
+        assert (shop.claims.calls["load"], shop.claims.calls["save"], shop.claims.calls["record"]) == (0, 0, 1)
+        claim = await shop.claim(request())
+        assert claim is not None
+        assert (claim.state, claim.result) == ("DONE", (await shop.log.port.read(TOPICS.node_results, 0))[0].value)
+
+    async def test_results_that_come_together_are_recorded_in_one_write(self, make: Make) -> None:
+        shop = make(gather_seconds=0.05)
+        await shop.begin(*(request(number) for number in range(20)))
+        await shop.all_done(20)
+        assert (len(await shop.results()), shop.claims.calls["record"]) == (20, 1)
+
+    async def test_its_record_is_not_done_before_the_result_is_durable(self, shop: Workshop) -> None:
+        shop.claims.fail("record", times=1_000)
+        await shop.begin(request())
+        await soon(lambda: shop.claims.calls["record"] >= 2)
+        assert (shop.done, len(await shop.results())) == ([], 1)
+        shop.claims.mend("record")
+        await shop.all_done(1)
+        assert (len(shop.hands.calls), len(await shop.results())) == (1, 1)
+
+    async def test_a_result_that_cannot_be_published_is_recorded_meanwhile(self, shop: Workshop) -> None:
+        shop.log.fail("publish", times=1_000)
+        await shop.begin(request())
+        await soon(lambda: shop.claims.calls["record"] == 1)
+        assert shop.done == []
+        shop.log.mend("publish")
+        await shop.all_done(1)
+        assert len(await shop.results()) == 1
+
+    @pytest.mark.parametrize("change", [{"inherited": True}, {"headers": (REDELIVERED,)}])
+    async def test_what_an_earlier_owner_may_have_had_is_not_new(self, shop: Workshop, change: Any) -> None:
+        await shop.claimed_by(request(), state="DONE", result=b"{}")
+        (one,) = shop.new_records(request())
+        await shop.handler.handle([replace(one, **change)], shop.finish)
+        await shop.all_done(1)
+        assert shop.hands.calls == []
+
+    async def test_at_most_once_is_never_called_before_it_is_claimed(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        wanted = request(delivery="at_most_once")
+        await shop.begin(wanted)
+        await soon(lambda: bool(shop.hands.calls))
+        claim = await shop.claim(wanted)
+        assert claim is not None
+        assert claim.state == "SENT"
+
+    async def test_at_most_once_publishes_no_result_before_it_is_recorded(self, shop: Workshop) -> None:
+        shop.claims.fail("record", times=1_000)
+        await shop.begin(request(delivery="at_most_once"))
+        await soon(lambda: shop.claims.calls["record"] >= 2)
+        assert await shop.results() == []
+        shop.claims.mend("record")
+        await shop.all_done(1)
+        assert len(await shop.results()) == 1
+
+    async def test_a_call_that_takes_long_gets_a_claim(self, make: Make) -> None:
+        shop = make(claim_after_seconds=0.2)
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await soon(lambda: bool(shop.hands.calls))
+        await shop.handler.calls.tend()
+        assert await shop.claim(request()) is None
+        shop.clock.at += 200
+        await shop.handler.calls.tend()
+        assert await shop.claim(request()) == Claim("wfnr_1:1", "me", 1, shop.clock.at + LEASE_MS, "CLAIMED")
+
+    async def test_no_more_is_begun_while_too_many_results_are_unfinished(self, make: Make) -> None:
+        shop = make(max_unfinished=3)
+        shop.claims.fail("record", times=1_000)
+        handling = asyncio.create_task(shop.begin(*(request(number) for number in range(5))))
+        await soon(lambda: shop.claims.calls["record"] >= 2)
+        assert not handling.done()
+        called = len(shop.hands.calls)
+        shop.claims.mend("record")
+        await handling
+        await shop.all_done(5)
+        assert called < 5
+
+
+class TestTwins:
+    """One process calls an attempt once, however often it is asked to."""
+
+    async def test_a_twin_is_done_when_the_attempt_is_and_not_before(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await shop.begin(request())
+        await shop.handle(request())
+        await asyncio.sleep(0.02)
+        assert (len(shop.hands.calls), shop.done) == (1, [])
+        shop.hands.gate.set()
+        await shop.all_done(3)
+        assert (len(shop.hands.calls), len(await shop.results())) == (1, 1)
+
+    async def test_what_was_finished_is_not_called_again(self, shop: Workshop) -> None:
+        await shop.begin(request())
+        await shop.all_done(1)
+        await shop.begin(request())
+        await shop.all_done(2)
+        assert len(shop.hands.calls) == 1
+
+    async def test_memory_keeps_the_last_ten_thousand_and_is_bounded(self) -> None:
+        memory = Memory()
+        one = record(encode_request(request(), TOPICS))
+        for number in range(50_000):
+            job = Job(request(number, id=f"{number}"), one, lambda record: None)
+            memory.hold(job)
+            memory.finish(job)
+        known = [number for number in range(50_000) if memory.knows(f"{number}", one, lambda record: None)]
+        assert known == list(range(known[0], 50_000))
+        assert 10_000 <= len(known) <= 20_000
+
+
+class TestZombies:
+    """A process without a fresh heartbeat begins nothing, publishes nothing and finishes no record."""
+
+    @pytest.mark.parametrize("way", ["begin", "handle"])
+    async def test_it_calls_nothing_until_it_is_fresh_again(self, shop: Workshop, way: str) -> None:
+        shop.fresh = False
+        handling = asyncio.create_task(getattr(shop, way)(request()))
+        await asyncio.sleep(0.1)
+        assert (shop.hands.calls, await shop.claim(request())) == ([], None)
+        shop.fresh = True
+        await handling
+        await shop.all_done(1)
+        assert len(shop.hands.calls) == 1
+
+    async def test_it_records_a_result_and_publishes_it_when_it_is_fresh_again(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await soon(lambda: bool(shop.hands.calls))
+        shop.fresh = False
+        shop.hands.gate.set()
+        await soon(lambda: shop.claims.calls["record"] == 1)
+        await asyncio.sleep(0.1)
+        assert (await shop.results(), shop.done) == ([], [])
+        shop.fresh = True
+        await shop.all_done(1)
+        assert len(await shop.results()) == 1
+
+    async def test_what_leaves_while_it_waits_is_forgotten(self, shop: Workshop) -> None:
+        shop.fresh = False
+        await shop.begin(request())
+        await shop.handler.release(PARTITIONS)
+        shop.fresh = True
+        await asyncio.sleep(0.1)
+        assert (shop.hands.calls, shop.done) == ([], [])
+        await shop.handle(request())
+        await shop.all_done(1)
+        assert len(shop.hands.calls) == 1
+
+    async def test_its_dead_letters_wait_too(self, shop: Workshop) -> None:
+        shop.fresh = False
+        handling = asyncio.create_task(shop.handle(b"{"))
+        await asyncio.sleep(0.1)
+        assert shop.log.calls["publish"] == 0
+        shop.fresh = True
+        await handling
+        assert shop.done == [0]
+
+
+class TestRevocation:
+    """Partitions are given away only when nothing of them is under way, or after a while."""
+
+    async def test_it_waits_for_calls_and_their_results(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await soon(lambda: bool(shop.hands.calls))
+        releasing = asyncio.create_task(shop.handler.release(PARTITIONS))
+        await asyncio.sleep(0.05)
+        assert not releasing.done()
+        shop.hands.gate.set()
+        await releasing
+        assert (len(shop.done), len(await shop.results())) == (1, 1)
+
+    async def test_it_begins_nothing_more_of_them(self, make: Make) -> None:
+        shop = make(max_in_flight=2)
+        shop.hands.gate.clear()
+        handling = asyncio.create_task(shop.begin(*(request(number) for number in range(5))))
+        await soon(lambda: shop.hands.busy == 2)
+        releasing = asyncio.create_task(shop.handler.release(PARTITIONS))
+        await asyncio.sleep(0)
+        shop.hands.gate.set()
+        await asyncio.gather(handling, releasing)
+        assert (len(shop.hands.calls), len(shop.done)) == (2, 2)
+
+    async def test_a_request_that_waits_for_room_or_for_a_lease_is_not_claimed_later(self, make: Make) -> None:
+        shop = make(max_in_flight=1)
+        await shop.claimed_by(request(2), until=shop.clock.at + 20)
+        await shop.handle(request(2))
+        shop.hands.gate.clear()
+        await shop.begin(request(1))
+        handling = asyncio.create_task(shop.handle(request(3)))
+        await soon(lambda: bool(shop.hands.calls))
+        releasing = asyncio.create_task(shop.handler.release(PARTITIONS))
+        await asyncio.sleep(0)
+        shop.clock.at += 20
+        shop.hands.gate.set()
+        await asyncio.gather(handling, releasing)
+        await asyncio.sleep(0.05)
+        assert shop.hands.calls == ["wfnr_1:1"]
+        assert await shop.claim(request(3)) is None
+
+    async def test_other_partitions_are_not_waited_for(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await soon(lambda: bool(shop.hands.calls))
+        async with asyncio.timeout(1):
+            await shop.handler.release(frozenset({TopicPartition(TOPICS.node_requests, 1)}))
+        shop.hands.gate.set()
+        await shop.all_done(1)
+
+    async def test_a_call_that_outlasts_it_keeps_its_claim_and_is_known_when_its_partition_comes_back(
+        self, make: Make
+    ) -> None:
+        shop = make(drain_seconds=0.0)
         shop.hands.gate.clear()
         await shop.handle(request())
         await soon(lambda: bool(shop.hands.calls))
+        await shop.handler.release(PARTITIONS)
         claim = await shop.claim(request())
         assert claim is not None
-        return claim
+        assert claim.state == "CLAIMED"
+        await shop.handle(request())
+        shop.hands.gate.set()
+        await shop.all_done(2)
+        assert len(shop.hands.calls) == 1
+
+    async def test_a_zombie_gives_up_what_it_may_not_publish_once_it_is_recorded(self, shop: Workshop) -> None:
+        shop.hands.gate.clear()
+        await shop.begin(request())
+        await soon(lambda: bool(shop.hands.calls))
+        shop.fresh = False
+        shop.hands.gate.set()
+        async with asyncio.timeout(1):
+            await shop.handler.release(PARTITIONS)
+        claim = await shop.claim(request())
+        assert claim is not None
+        assert (claim.state, await shop.results()) == ("DONE", [])
 
 
 class TestAlone:
@@ -448,7 +719,7 @@ class TestStopping:
         shop.handler.stop()
         await handling
         shop.hands.gate.set()
-        await shop.handler.drain(5)
+        await shop.handler.drain()
         assert (len(shop.hands.calls), len(shop.done)) == (2, 2)
 
     async def test_a_parked_request_is_not_begun_after_stop(self, shop: Workshop) -> None:
@@ -462,19 +733,20 @@ class TestStopping:
     async def test_draining_waits_for_calls_and_their_results(self, shop: Workshop) -> None:
         shop.hands.gate.clear()
         await shop.handle(request())
-        shop.claims.fail("save", times=1)
-        draining = asyncio.create_task(shop.handler.drain(5))
+        shop.claims.fail("record", times=1)
+        draining = asyncio.create_task(shop.handler.drain())
         await asyncio.sleep(0.02)
         assert not draining.done()
         shop.hands.gate.set()
         await draining
         assert (len(shop.done), len(await shop.results())) == (1, 1)
 
-    async def test_a_call_that_outlasts_the_drain_keeps_its_claim_and_is_not_done(self, shop: Workshop) -> None:
+    async def test_a_call_that_outlasts_the_drain_keeps_its_claim_and_is_not_done(self, make: Make) -> None:
+        shop = make(drain_seconds=0.0)
         shop.hands.gate.clear()
         await shop.handle(request())
         await soon(lambda: bool(shop.hands.calls))
-        await shop.handler.drain(0.05)
+        await shop.handler.drain()
         claim = await shop.claim(request())
         assert claim is not None
         assert (claim.state, shop.done, shop.hands.busy) == ("CLAIMED", [], 0)
@@ -507,8 +779,11 @@ async def test_what_is_no_request_becomes_a_dead_letter_and_the_rest_is_called(s
     assert shop.hands.calls == ["wfnr_1:1"]
 
 
-async def test_a_dead_letter_that_could_not_be_published_leaves_the_batch_undone(shop: Workshop) -> None:
-    shop.log.fail("publish")
-    with pytest.raises(UnavailableError):
-        await shop.handle(b"{", request())
-    assert (shop.done, shop.hands.calls) == ([], [])
+async def test_a_dead_letter_that_cannot_be_published_is_tried_again_and_not_done_before(shop: Workshop) -> None:
+    shop.log.fail("publish", times=1_000)
+    handling = asyncio.create_task(shop.handle(b"{"))
+    await soon(lambda: shop.log.calls["publish"] >= 2)
+    assert (shop.done, handling.done()) == ([], False)
+    shop.log.mend("publish")
+    await handling
+    assert shop.done == [0]

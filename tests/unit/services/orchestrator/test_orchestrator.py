@@ -16,8 +16,9 @@ from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import CancelRun, Command, FireTimer, ReportAttempt, StartRun, Succeeded
 from headrace.core.run import Causation
-from headrace.ports.errors import UnavailableError
+from headrace.ports.errors import TooLargeError, UnavailableError
 from headrace.ports.log import Message, Record
+from headrace.ports.stores import StoredRun
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.plans import Plans
 from headrace_orchestrator.handler import ContentionError, Orchestrator
@@ -36,6 +37,19 @@ FOREIGN = workflow(
 RETRYING = workflow([start_node(), webhook("a", timeoutSeconds=5)], [edge("start", "a")])
 
 
+RESEND_SECONDS = 15.0
+
+
+class Desk:
+    """What the loop knows of its membership."""
+
+    revocations = 0
+    fresh = True
+
+    def is_fresh(self) -> bool:
+        return self.fresh
+
+
 class Office:
     """An orchestrator at its desk: embedded ports that fail on demand, and records handed over by hand."""
 
@@ -47,12 +61,13 @@ class Office:
         self.evaluator = Faulty(JqCage())
         self.done: list[int] = []
         self._offset = 0
+        self.desk = Desk()
         self.outbox, self.handler = self.colleague()
 
     def colleague(self) -> tuple[Outbox, Orchestrator]:
         """Another process on the same log and stores, with a memory of its own."""
         ports: Any = self
-        outbox = Outbox(ports.log, ports.runs, self.clock)
+        outbox = Outbox(ports.log, ports.runs, self.clock, self.desk, RESEND_SECONDS)
         plans = Plans(ports.definitions)
         handler = Orchestrator(ports.runs, plans, ports.evaluator, ports.log, outbox, self.clock, TOPICS, Metrics())
         return outbox, handler
@@ -304,6 +319,29 @@ async def test_an_output_that_cannot_be_written_fails_its_node_alone(office: Off
     assert "b" in [node for node, _, _ in await office.requests()]
 
 
+async def test_a_run_that_grows_beyond_what_the_store_takes_is_dead_lettered_alone(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge, good = start(1), start(2)
+    save = office.runs.port.save
+
+    async def save_small(writes: Sequence[StoredRun]) -> list[bool]:
+        if any(write.run.id == huge.run_id for write in writes):
+            raise TooLargeError("one of the runs is larger than the store takes")
+        answers: list[bool] = await save(writes)
+        return answers
+
+    monkeypatch.setattr(office.runs.port, "save", save_small)
+
+    records = await office.handle(huge, good)
+
+    letters = await office.topic(TOPICS.dead_letters(TOPICS.run_commands))
+    assert [letter.value for letter in letters] == [records[0].value]
+    assert await office.state(huge.run_id) is None
+    assert await office.state(good.run_id) is not None
+    assert len(office.done) == 2
+
+
 async def test_a_run_whose_version_is_missing_is_dead_lettered_alone(office: Office) -> None:
     missing, good = start(1, version=9), start(2)
     records = await office.handle(missing, good)
@@ -334,6 +372,39 @@ async def test_an_evaluator_that_is_away_leaves_the_batch_undone(office: Office)
     assert (office.done, office.runs.calls["save"]) == ([], 0)
     await office.handle(start(0, "foreign"))
     assert [node for node, _, _ in await office.requests()] == ["a"]
+
+
+class TestMarking:
+    """A request goes out plain only when nobody else can have published it before."""
+
+    async def test_what_was_saved_just_now_goes_out_plain(self, office: Office) -> None:
+        await office.handle(start())
+        assert await office.requests() == [("a", 1, False)]
+
+    async def test_a_process_that_may_be_a_zombie_marks_what_it_publishes(self, office: Office) -> None:
+        office.desk.fresh = False
+        await office.handle(start())
+        assert await office.requests() == [("a", 1, True)]
+
+    async def test_what_was_revoked_during_the_save_is_marked(self, office: Office) -> None:
+        async def revoked() -> None:
+            office.desk.revocations += 1
+
+        office.runs.before["save"] = revoked
+        await office.handle(start())
+        await office.handle(start(1))
+        assert await office.requests() == [("a", 1, True), ("a", 1, False)]
+
+    @pytest.mark.parametrize(("seconds", "marked"), [(RESEND_SECONDS / 3, True), (RESEND_SECONDS / 3 - 0.001, False)])
+    async def test_a_save_that_took_long_is_marked_well_before_the_sweep_would_find_it(
+        self, office: Office, seconds: float, marked: bool
+    ) -> None:
+        async def later() -> None:
+            office.clock.at += int(seconds * 1000)
+
+        office.runs.before["save"] = later
+        await office.handle(start())
+        assert await office.requests() == [("a", 1, marked)]
 
 
 class TestOutbox:
