@@ -1,4 +1,6 @@
-# One image; the command says which part of Headrace it runs. Built from the lock, nothing else.
+# One image; the command says which part of Headrace it runs: headrace trigger, orchestrator, invoker, api or init, each
+# on Kafka and MongoDB with settings from the environment, or headrace dev, which is everything in one process and the
+# default. Built from the lock, nothing else.
 FROM python:3.13-slim-bookworm AS build
 
 # The same uv as the Makefile's (a test compares them).

@@ -28,7 +28,7 @@ DEV := .venv/.dev-stamp
 UV := UV_PYTHON_DOWNLOADS=never UV_PYTHON="$(PYTHON)" UV_PROJECT_ENVIRONMENT=.venv .uv/bin/uv
 SWAGGER_UI := services/api/headrace_api/static/swagger-ui
 
-# Arguments for the command behind dev, demo, servers, lock and bench-embedded; extra ones for pytest.
+# Arguments for the command behind dev, demo, servers, lock and the benchmarks; extra ones for pytest.
 ARGS ?=
 PYTEST_ARGS ?=
 WORKERS ?= auto
@@ -46,6 +46,10 @@ demo: $(RUNTIME) ## start everything in one process, send real events through an
 .PHONY: dev
 dev: $(RUNTIME) ## keep the engine running, API at http://127.0.0.1:8080 (ARGS="--data DIR" keeps the runs)
 	@$(BIN)/headrace dev $(ARGS)
+
+.PHONY: up
+up: $(DEV) ## the production shape without Docker: Kafka, MongoDB and the four services, a process each (ARGS="--data DIR")
+	@$(BIN)/python -m tools.up $(ARGS)
 
 .PHONY: servers
 servers: $(DEV) ## Kafka and MongoDB on this machine until Ctrl-C, without Docker (ARGS="--data DIR" keeps their data)
@@ -82,6 +86,10 @@ types: $(DEV) ## mypy, strict
 schemas-check: $(DEV) ## are the files in schemas/ what the models say?
 	$(stage) 'schemas: drift'
 	@$(BIN)/python schemas/generate.py --check
+
+.PHONY: bench
+bench: $(DEV) ## measure the services on Kafka and MongoDB against their floor, about six minutes (ARGS=--quick: in short)
+	@$(BIN)/python -m bench.production $(ARGS)
 
 .PHONY: bench-embedded
 bench-embedded: $(DEV) ## measure the embedded engine against its own floor; prints a table, writes JSON

@@ -4,6 +4,8 @@ W1 is an entity event, a condition, a webhook with variables, a condition, a web
 in the total subset: nothing needs a jq process. An event has 1.7 kB, as events of entities with a dozen properties do.
 """
 
+import asyncio
+
 import orjson
 
 from headrace.adapters.clock import SystemClock
@@ -127,11 +129,17 @@ async def save_w1(definitions: DefinitionStore, receiver: str) -> None:
     await definitions.create(W1, w1(receiver), "bench", SystemClock().now() - _HOUR)
 
 
-async def save_other_tiers(definitions: DefinitionStore, count: int) -> None:
-    """Save workflows each of which waits for a tier that no event has."""
+def other_tier(number: int) -> JsonObject:
+    """A workflow that waits for a tier that no event has."""
+    name = f"tier-{number}"
     call: JsonObject = {"identifier": "call", "config": {"type": "WEBHOOK", "url": "http://127.0.0.1:9/"}}
-    for number in range(count):
-        name = f"tier-{number}"
-        trigger = _trigger("changed", f'.diff.after.properties.tier == "{name}"')
-        document: JsonObject = {"identifier": name, "nodes": [trigger, call], "connections": [_edge("changed", "call")]}
-        await definitions.create(name, document, "bench", SystemClock().now() - _HOUR)
+    trigger = _trigger("changed", f'.diff.after.properties.tier == "{name}"')
+    return {"identifier": name, "nodes": [trigger, call], "connections": [_edge("changed", "call")]}
+
+
+async def save_other_tiers(definitions: DefinitionStore, count: int, at_once: int = 1) -> None:
+    """Save workflows each of which waits for a tier that no event has, so many at one time."""
+    at = SystemClock().now() - _HOUR
+    for first in range(0, count, at_once):
+        some = map(other_tier, range(first, min(first + at_once, count)))
+        await asyncio.gather(*(definitions.create(f"{it['identifier']}", it, "bench", at) for it in some))

@@ -13,6 +13,7 @@ from tools.servers.shared import SharedServers
 
 SHARED = pytest.StashKey[SharedServers]()
 EXIT_STATUS = pytest.StashKey[int]()
+INTEGRATION = Path(__file__).parent / "integration"
 SUCCESS = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -34,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     servers = node.config.stash[SHARED]
     node.workerinput["servers"] = {"directory": str(servers.directory), "owner": servers.owner}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start servers of their own take turns on one worker: two houses at once starve a small machine."""
+    for item in items:
+        if INTEGRATION in item.path.parents and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:

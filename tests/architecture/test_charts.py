@@ -1,4 +1,4 @@
-"""The Helm chart, the compose file and the image agree with each other and with the distribution.
+"""The Helm chart and the image agree with each other and with the distribution; test_compose.py has the compose file.
 
 Neither Helm nor Docker is needed here: templates are read as text. Rendering them belongs to the production chart.
 """
@@ -107,30 +107,22 @@ def test_every_value_that_a_template_uses_exists() -> None:
             at = at[name]
 
 
-def test_image_compose_file_and_chart_start_the_same_command() -> None:
+def test_image_and_chart_start_the_same_command() -> None:
     (line,) = re.findall(r"^CMD (.+)$", text_of("Dockerfile"), flags=re.MULTILINE)
     (arguments,) = re.findall(
         r"^ +args: (.+)$", text_of("helm", "headrace", "templates", "deployment.yaml"), re.MULTILINE
     )
-    compose = yaml.safe_load(text_of("docker-compose.yml"))
 
     assert json.loads(line) == COMMAND
     assert json.loads(arguments) == COMMAND
-    assert compose["services"]["headrace"]["command"] == COMMAND
 
 
 def test_every_probe_asks_for_a_path_that_the_api_serves() -> None:
     probed = re.findall(r"path: (\S+)$", text_of("helm", "headrace", "templates", "deployment.yaml"), re.MULTILINE)
-    probed += re.findall(r"127\.0\.0\.1:8080(/[\w/]+)'", text_of("docker-compose.yml"))
     routes = text_of("services", "api", "headrace_api", "routes", "health.py")
 
     assert set(probed) == {"/healthz/live", "/healthz/ready"}
     assert [path for path in probed if f'"{path}"' not in routes] == []
-
-
-def test_the_compose_file_opens_ports_on_this_machine_only() -> None:
-    for service in yaml.safe_load(text_of("docker-compose.yml"))["services"].values():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
 def test_the_image_runs_as_a_numbered_user_that_the_chart_knows() -> None:

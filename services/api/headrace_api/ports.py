@@ -1,5 +1,6 @@
 """What the api service needs of the world."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,3 +34,5 @@ class ApiPorts:
     clock: Clock
     topics: TopicNames
     explainer: Explainer | None = None
+    complaint: Callable[[], Awaitable[str | None]] | None = None
+    """Why the process is not ready, if it is not; without this, the workflows' store is asked."""

@@ -76,14 +76,11 @@ class StreamLimits(BaseModel):
     """How often the store is asked although the log said nothing: a wake-up call may be lost, a change may not."""
 
 
-class ApiSettings(BaseModel):
-    """Settings of the api service."""
+class ApiOptions(BaseModel):
+    """Settings of the api service that have a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    token_secret: SecretStr
-    """Signs the access tokens: 32 bytes or more, the same in every replica. A new one ends every session."""
-    clients: tuple[Client, ...] = ()
     token_lifetime_seconds: Annotated[int, Field(ge=60, le=86_400)] = 10_800
     issuer: str = "headrace"
     audience: str = "headrace-api"
@@ -98,6 +95,14 @@ class ApiSettings(BaseModel):
     """Whether everybody may start a trigger that has no permissions (spec appendix A, 3)."""
     login: LoginLimits = LoginLimits()
     stream: StreamLimits = StreamLimits()
+
+
+class ApiSettings(ApiOptions):
+    """Settings of the api service."""
+
+    token_secret: SecretStr
+    """Signs the access tokens: 32 bytes or more, the same in every replica. A new one ends every session."""
+    clients: tuple[Client, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "ApiSettings":

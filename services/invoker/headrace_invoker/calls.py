@@ -16,7 +16,6 @@ from headrace.ports.log import Message
 from headrace.ports.stores import Claim, ClaimState
 from headrace_invoker.finisher import STALE_SECONDS, Finisher
 from headrace_invoker.job import Job
-from headrace_invoker.memory import Memory
 from headrace_invoker.performance import Performance, Performers
 from headrace_invoker.room import Room
 from headrace_invoker.settings import Surroundings
@@ -27,13 +26,10 @@ _log = structlog.get_logger("headrace.invoker")
 class Calls:
     """Makes calls and hands their results to the finisher."""
 
-    def __init__(
-        self, around: Surroundings, performers: Performers, finisher: Finisher, memory: Memory, room: Room
-    ) -> None:
+    def __init__(self, around: Surroundings, performers: Performers, finisher: Finisher, room: Room) -> None:
         self._around = around
         self._performers = performers
         self._finisher = finisher
-        self._memory = memory
         self._room = room
         self._out: dict[Job, asyncio.Task[None]] = {}
 
@@ -84,12 +80,12 @@ class Calls:
     async def _call(self, job: Job) -> None:
         try:
             # asked right before the call: whatever was read from the log before may be somebody else's by now
-            while not self._around.is_fresh():
-                if job.is_leaving or self._room.is_closed:
-                    job.stage = "waiting"
-                    self._memory.drop([job])
+            while not job.has_left and not self._around.is_fresh():  # noqa: ASYNC110  # a heartbeat sets no event
+                if self._room.is_closed:
                     return
                 await asyncio.sleep(STALE_SECONDS)
+            if job.has_left:
+                return
             job.called_at = began = self._around.clock.monotonic()
             try:
                 performance = await self._performers.perform(job.request)

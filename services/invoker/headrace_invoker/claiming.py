@@ -23,7 +23,6 @@ from headrace.runtime.backoff import Backoff
 from headrace_invoker.calls import Calls
 from headrace_invoker.finisher import STALE_SECONDS, Finisher
 from headrace_invoker.job import Job
-from headrace_invoker.memory import Memory
 from headrace_invoker.room import Room
 from headrace_invoker.settings import Surroundings
 
@@ -33,11 +32,10 @@ _log = structlog.get_logger("headrace.invoker")
 class Claiming:
     """Looks at the claims of jobs, and acts on what it finds."""
 
-    def __init__(self, around: Surroundings, calls: Calls, finisher: Finisher, memory: Memory, room: Room) -> None:
+    def __init__(self, around: Surroundings, calls: Calls, finisher: Finisher, room: Room) -> None:
         self._around = around
         self._calls = calls
         self._finisher = finisher
-        self._memory = memory
         self._room = room
         self._parked: set[asyncio.Task[None]] = set()
 
@@ -49,7 +47,7 @@ class Claiming:
         backoff = Backoff()
         pending = list(jobs)
         while pending and await self._room.wait():
-            pending = self._ours(pending)  # asked after every wait: a partition may have left during it
+            pending = [job for job in pending if not job.has_left]  # asked after every wait
             if not self._around.is_fresh():
                 await asyncio.sleep(STALE_SECONDS)
                 continue
@@ -68,11 +66,6 @@ class Claiming:
         """Wait for no more leases of others."""
         for task in self._parked:
             task.cancel()
-
-    def _ours(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs whose partition is not leaving; the others are forgotten."""
-        self._memory.drop(job for job in jobs if job.is_leaving)
-        return [job for job in jobs if not job.is_leaving]
 
     async def _look(self, jobs: Sequence[Job]) -> list[Job]:
         """Look at the jobs' claims and act on them; the jobs whose claim somebody changed in between.
@@ -99,12 +92,15 @@ class Claiming:
             for job in jobs:
                 job.stage = "waiting"
         for job, claim in taken:
-            self._repeat_or_park(job, claim, now)
+            if not job.has_left:
+                self._repeat_or_park(job, claim, now)
         lost = []
         for (job, new), won in zip(wanted, answers, strict=True):
-            if won:
+            if won and not job.has_left:
                 job.claim = new
                 self._begin(job, known.get(job.id))
+            elif won:
+                self._room.give_back()
             else:
                 lost.append(job)
         return lost

@@ -67,8 +67,8 @@ class Invoker:
         self._memory = Memory()
         self._room = Room(settings.max_in_flight, settings.max_unfinished)
         self.finisher = Finisher(self._around, self._memory, self._room)
-        self.calls = Calls(self._around, performers, self.finisher, self._memory, self._room)
-        self._claiming = Claiming(self._around, self.calls, self.finisher, self._memory, self._room)
+        self.calls = Calls(self._around, performers, self.finisher, self._room)
+        self._claiming = Claiming(self._around, self.calls, self.finisher, self._room)
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Begin all requests of the batch; returns when each is under way, parked or known to be done.
@@ -80,7 +80,7 @@ class Invoker:
         for job in fast:
             if not self._room.free and not await self._room.wait():
                 return
-            if not job.is_leaving:
+            if not job.has_left:
                 self._room.take()
                 self.calls.begin(job)
         if slow:
@@ -97,25 +97,25 @@ class Invoker:
         """These partitions are about to go to another member: begin nothing more of them, and bring what is under way
         to its end, for `drain_seconds` at most. What is still out keeps its claim."""
         leaving = [job for job in self._memory if job.record.source in partitions]
-        for job in leaving:
-            job.is_leaving = True
-        self._memory.drop(job for job in leaving if job.stage == "waiting")
-        await self._settled(leaving)
+        # what has a claim, or is about to, is called rather than left for its lease to end
+        self._memory.let_go(job for job in leaving if job.stage == "waiting" or _waits_unclaimed(job))
+        await self._settled([job for job in leaving if not job.has_left])
+        self._memory.let_go(job for job in leaving if not job.has_left and not job.has_begun)
 
     async def drain(self) -> None:
         """Wait for calls in flight and their results, for `drain_seconds` at most, then let go of them."""
-        await self._settled([job for job in self._memory if job.stage != "waiting"])
+        await self._settled(list(self._memory))
         if self.calls:
             _log.warning("calls still out at the end of the drain", calls=len(self.calls))
         await self.calls.cancel()
 
     async def _settled(self, jobs: Sequence[Job]) -> None:
-        """Wait until nothing of the jobs is under way. A result that is stored and that we may not publish counts as
-        settled: the new owner of its partition publishes it."""
+        """Wait until nothing of the jobs is under way. While we may be a zombie, what was not begun will not be, and a
+        result that is recorded is the new owner's to publish: neither is waited for."""
         deadline = self._around.clock.monotonic() + self._around.settings.drain_seconds
         while self._around.clock.monotonic() < deadline:
             is_fresh = self._around.is_fresh()
-            jobs = [job for job in jobs if _is_under_way(job) and (is_fresh or not job.is_recorded)]
+            jobs = [job for job in jobs if job.is_under_way and (is_fresh or (job.has_begun and not job.is_recorded))]
             if not jobs:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
@@ -164,5 +164,6 @@ class Invoker:
                 return
 
 
-def _is_under_way(job: Job) -> bool:
-    return job.stage != "waiting" and not (job.is_published and job.is_recorded)
+def _waits_unclaimed(job: Job) -> bool:
+    """Whether a call of the fast way is about to begin, or waits for a fresh heartbeat."""
+    return job.stage == "calling" and not job.has_begun and job.claim is None

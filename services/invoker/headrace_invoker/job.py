@@ -21,8 +21,8 @@ class Job:
     record: Record
     done: Done
     stage: Stage = "waiting"
-    is_leaving: bool = False
-    """Its partition goes to another member: what was not begun must not begin."""
+    has_left: bool = False
+    """Its partition went to another member before its call began: it must never begin."""
     called_at: float | None = None
     """When the call began, by the monotonic clock."""
     claim: Claim | None = None
@@ -37,6 +37,16 @@ class Job:
     def id(self) -> str:
         """The attempt's id, which is its claim's."""
         return self.request.id
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its call was made, or its result is known."""
+        return self.called_at is not None or self.stage == "reporting"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there is something to wait for, unless nothing more may begin."""
+        return self.stage != "waiting" and not (self.is_published and self.is_recorded)
 
     @property
     def is_eager(self) -> bool:

@@ -39,11 +39,12 @@ class Memory:
         """The job is in hand from now on."""
         self._in_hand[job.request.id] = job
 
-    def drop(self, jobs: Iterable[Job]) -> None:
-        """Forget jobs that were never called; none of their records is done."""
+    def let_go(self, jobs: Iterable[Job]) -> None:
+        """Forget jobs whose partition left before they began. None of their records is done, and none of them ever
+        begins: the attempt may come back, as another job."""
         for job in jobs:
-            if self._in_hand.get(job.id) is job:
-                del self._in_hand[job.id]
+            job.has_left = True
+            self._in_hand.pop(job.request.id, None)
 
     def finish(self, job: Job) -> None:
         """The job's result is published and its DONE durable: its records are done."""

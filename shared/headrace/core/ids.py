@@ -10,7 +10,7 @@ from struct import Struct
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
 _TEXTS = (_PAIRS * 18)[: 1 << 16]
-"""Two digits for each number of 16 bits. That some pairs stand there 18 times and others 17 costs a ten-thousandth bit."""
+"""Two digits for each number of 16 bits. That some pairs stand there 18 times and others 17 costs no bit of note."""
 _numbers = Struct("<8H").unpack
 
 

@@ -20,7 +20,7 @@ from tools.servers import Mongo
 from tools.servers.process import free_port
 
 # one worker, and so one private server
-pytestmark = pytest.mark.xdist_group("private_mongo")
+pytestmark = pytest.mark.xdist_group("servers")
 
 IMPATIENT = {
     "server_selection_timeout_seconds": 0.5,

@@ -18,7 +18,7 @@ from tests.conformance.samples import START, ManualClock, calling, completed, en
 from tools.servers import Mongo
 
 # one worker, and so one private server
-pytestmark = pytest.mark.xdist_group("private_mongo")
+pytestmark = pytest.mark.xdist_group("servers")
 
 PATIENCE_SECONDS = 20.0
 OUT = message("events")

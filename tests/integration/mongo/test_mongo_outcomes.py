@@ -26,7 +26,7 @@ from tests.integration.mongo.databases import lasting
 from tools.servers import Mongo
 
 # one worker, and so one private server
-pytestmark = pytest.mark.xdist_group("private_mongo")
+pytestmark = pytest.mark.xdist_group("servers")
 
 WRITES = ["insert", "update"]
 OUT = message("requests", "call", b"a message")

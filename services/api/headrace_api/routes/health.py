@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from headrace.ports.errors import UnavailableError
-from headrace_api.context import context_of
+from headrace_api.context import Context, context_of
 from headrace_api.operations import operation
 from headrace_api.problems import ApiError
 from headrace_api.responses import answer
@@ -24,16 +24,23 @@ async def get_liveness(request: Request) -> Response:
 @router.get("/healthz/ready", **operation("Can it serve?", "Done", errors=("unavailable",), is_open=True))
 async def get_readiness(request: Request) -> Response:
     """200 when the store answers in time, else 503: send requests elsewhere for now."""
-    context = context_of(request)
+    complaint = await _complaint(context_of(request))
+    if complaint is not None:
+        raise ApiError("unavailable", f"Not ready: {complaint}.", headers={"retry-after": "1"})
+    return answer({})
+
+
+async def _complaint(context: Context) -> str | None:
+    if context.watch.closed:
+        return "the service is stopping"
+    if context.ports.complaint is not None:
+        return await context.ports.complaint()
     try:
-        if context.watch.closed:
-            raise UnavailableError("the service is stopping")
         async with asyncio.timeout(_READY_SECONDS):
             await context.ports.definitions.revision()
     except (TimeoutError, UnavailableError) as error:
-        reason = str(error) or f"no answer within {_READY_SECONDS:g} s"
-        raise ApiError("unavailable", f"Not ready: {reason}.", headers={"retry-after": "1"}) from None
-    return answer({})
+        return str(error) or f"no answer within {_READY_SECONDS:g} s"
+    return None
 
 
 @router.get("/metrics", **operation("Metrics", "MetricsText", media_type="text/plain", is_open=True))

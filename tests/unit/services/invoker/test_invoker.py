@@ -641,6 +641,48 @@ class TestRevocation:
         assert shop.hands.calls == ["wfnr_1:1"]
         assert await shop.claim(request(3)) is None
 
+    async def test_what_was_parked_when_its_partition_left_is_new_when_it_comes_back(self, shop: Workshop) -> None:
+        await shop.claimed_by(request(), until=shop.clock.at + 40)
+        await shop.handle(request())
+        await shop.handler.release(PARTITIONS)
+        await shop.handle(request())
+        shop.clock.at += 40
+        await shop.all_done(1)
+        await asyncio.sleep(0.05)
+        assert (shop.done, len(shop.hands.calls)) == ([1], 1)
+
+    async def test_what_loses_its_claim_while_its_partition_leaves_does_not_keep_its_twin_waiting(
+        self, make: Make
+    ) -> None:
+        shop = make(drain_seconds=0.0)
+        writing = asyncio.Event()
+
+        async def taken_and_left() -> None:
+            await shop.claimed_by(request(), until=shop.clock.at + 40)
+            await shop.handler.release(PARTITIONS)
+            writing.set()
+
+        shop.claims.before["save"] = taken_and_left
+        handling = asyncio.create_task(shop.handle(request()))
+        await writing.wait()
+        await shop.handle(request())
+        await handling
+        shop.clock.at += 40
+        await shop.all_done(1)
+        assert (shop.done, len(shop.hands.calls)) == ([1], 1)
+
+    async def test_what_was_claimed_when_its_partition_left_is_called_before_it_goes(self, shop: Workshop) -> None:
+        releasing: list[asyncio.Task[None]] = []
+
+        async def leave() -> None:
+            releasing.append(asyncio.create_task(shop.handler.release(PARTITIONS)))
+            await asyncio.sleep(0)
+
+        shop.claims.before["save"] = leave
+        await shop.handle(request())
+        await releasing[0]
+        assert (shop.done, len(shop.hands.calls)) == ([0], 1)
+
     async def test_other_partitions_are_not_waited_for(self, shop: Workshop) -> None:
         shop.hands.gate.clear()
         await shop.begin(request())
