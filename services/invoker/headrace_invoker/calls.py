@@ -80,7 +80,7 @@ class Calls:
     async def _call(self, job: Job) -> None:
         try:
             # asked right before the call: whatever was read from the log before may be somebody else's by now
-            while not job.has_left and not self._around.is_fresh():  # noqa: ASYNC110  # a heartbeat sets no event
+            while not job.has_left and not self._around.is_fresh():  # a heartbeat sets no event
                 if self._room.is_closed:
                     return
                 await asyncio.sleep(STALE_SECONDS)
