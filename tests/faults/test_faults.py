@@ -96,7 +96,7 @@ async def test_a_killed_mongod_costs_only_time(scene: Scene) -> None:
 async def test_a_frozen_orchestrator_and_invoker_wake_up_as_zombies_and_do_no_harm(scene: Scene) -> None:
     orchestrator, invoker = scene.house.pair("orchestrator")[0], scene.house.pair("invoker")[0]
     async with scene.play("frozen longer than the session") as strike:
-        await scene.until_busy(strike, also=lambda: scene.receiver.open[invoker.life] > 0)
+        await scene.until_busy(strike, also=lambda: scene.receiver.open[invoker.life] > 2)
         orchestrator.pause()
         invoker.pause()
         strike.uncommitted = await scene.uncommitted(orchestrator)
