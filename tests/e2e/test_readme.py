@@ -77,6 +77,7 @@ def test_the_demo_fails_with_a_reason_when_the_receiver_misbehaves(tmp_path: Pat
     [
         ("demo", "headrace demo"),
         ("test", "pytest"),
+        ("up", "tools.up"),
         ("dev", "headrace dev --data .headrace --allow-network 127.0.0.0/8"),
     ],
 )
