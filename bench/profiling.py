@@ -45,6 +45,8 @@ def folded(lines: Iterable[str]) -> list[tuple[list[str], int]]:
     found = []
     for line in lines:
         stack, _, count = line.rpartition(" ")
+        if not count.isdigit():
+            continue  # without stopping the process, a sample now and then is read while it changes, and is no name
         frames = [_place(frame) for frame in stack.split(";")]
         found.append((frames, int(count)))
     return found

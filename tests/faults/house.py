@@ -194,4 +194,5 @@ class House:
             "HEADRACE_EGRESS__ALLOWED_NETWORKS": "127.0.0.0/8",
             "HEADRACE_EGRESS__PER_HOST_CONCURRENCY": "200",
             "HEADRACE_JQ_PROCESSES": "1",
+            "HEADRACE_LEASE_SECONDS": "15",
         }

@@ -44,6 +44,7 @@ class InvokerEnvironment(ServiceSettings):
         ),
     ]
     max_in_flight: Count = 200
+    lease_seconds: Annotated[float, Field(ge=5, le=3_600)] = 60.0
     egress: Egress = Egress()
 
 
@@ -67,7 +68,7 @@ class InvokerProcess:
         performers = Performers({"WEBHOOK": WebhookPerformer(self._caller, clock)})
         self._invoker = InvokerService(
             watched, MongoClaimStore(self._database, clock), performers, clock, self._topics, metrics, random_id(),
-            InvokerSettings(max_in_flight=settings.max_in_flight),
+            InvokerSettings(max_in_flight=settings.max_in_flight, lease_seconds=settings.lease_seconds),
         )  # fmt: skip
         self.readiness = Readiness()
         self.door = HealthServer(settings.host, settings.port, self.readiness, metrics.registry)
