@@ -12,7 +12,9 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator, NoGroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from headrace.adapters.kafka import internals
 from headrace.adapters.kafka.connection import what_is_too_old
@@ -133,3 +135,20 @@ def test_a_broker_that_is_too_old_is_found_out_by_what_it_speaks() -> None:
     assert what_is_too_old(new) == []
     assert what_is_too_old({**new, 11: (0, 4)}) == ["JoinGroup version 5 (it has 4)"]
     assert what_is_too_old({key: new[key] for key in new if key != 22}) == ["InitProducerId version 1 (it has none)"]
+
+
+async def test_a_socket_that_is_gone_is_a_lost_connection_whatever_the_event_loop_calls_it() -> None:
+    class Gone:
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+        def close(self) -> None: ...
+
+    connection = AIOKafkaConnection("127.0.0.1", 1)
+    connection._writer = Gone()
+    connection._versions = {3: (0, 5)}
+
+    with pytest.raises(KafkaConnectionError, match="closed=True"):
+        connection.send(MetadataRequest([]))
+
+    assert not connection.connected()

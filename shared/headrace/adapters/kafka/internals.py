@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     IllegalGenerationError,
+    KafkaConnectionError,
     KafkaError,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -30,6 +32,24 @@ Membership = tuple[int, str]
 
 _REBALANCE_IN_PROGRESS: Final = 27
 _GRACE_SECONDS: Final = 1.0
+
+
+_send = AIOKafkaConnection.send
+
+
+def _send_or_close(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+    """`AIOKafkaConnection.send`, where a socket that is gone is a lost connection on every event loop.
+
+    The library expects an OSError; uvloop raises a RuntimeError, which ended the member's coordination for good.
+    """
+    try:
+        return _send(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"the connection is broken: {error}") from error
+
+
+AIOKafkaConnection.send = _send_or_close
 
 
 class NoLongerMemberError(Exception):
