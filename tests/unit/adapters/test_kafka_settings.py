@@ -75,7 +75,11 @@ def test_the_page_names_tests_that_exist() -> None:
     table = page.partition("| held by |")[2].partition("\n\n")[0]
     held_by = [line.split("|")[3] for line in table.splitlines() if line.count("|") == 4]
     named = re.findall(r"`([a-z_]+)…?`", "".join(held_by[1:]))
-    files = [ROOT / "tests/conformance/log_suite.py", *(ROOT / "tests/integration/kafka").glob("test_*.py")]
+    files = [
+        ROOT / "tests/conformance/log_suite.py",
+        ROOT / "tests/unit/adapters/test_kafka_internals.py",
+        *(ROOT / "tests/integration/kafka").glob("test_*.py"),
+    ]
     tests = "".join(file.read_text(encoding="utf-8") for file in files)
 
     assert len(named) >= 17
