@@ -8,7 +8,7 @@ from headrace.contracts.record import Headers, Message, Record, TopicPartition
 __all__ = ["Consumer", "Headers", "Log", "Message", "Record", "RevokeListener", "Tail", "TopicPartition"]
 
 RevokeListener = Callable[[frozenset[TopicPartition]], Awaitable[None]]
-"""Called before partitions go to another member; must be short and must not raise."""
+"""Called before partitions go to another member; may take time, within the rebalance time-out, and must not raise."""
 
 
 class Consumer(Protocol):
