@@ -1,4 +1,4 @@
-"""The report of the production benchmarks: one line per figure, held against its budget and against the floor."""
+"""The report of the benchmarks: one line per figure, held against its budget and against the floor."""
 
 import platform
 import subprocess
@@ -11,7 +11,8 @@ from bench.throwaway import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. `floor` is in the same unit; `at_least`: the budget is one from below."""
+    """One line. `floor` is in the same unit; `at_least`: the budget is one from below; `rounds`: what `measured` is the
+    median of."""
 
     part: str
     what: str
@@ -20,6 +21,7 @@ class Row:
     budget: float | None = None
     floor: float | None = None
     at_least: bool = False
+    rounds: tuple[float, ...] = ()
 
     @property
     def verdict(self) -> str:

@@ -10,18 +10,17 @@ third; they take turns, round by round. A busy machine makes every figure larger
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from bench import _startup, echo_server, throwaway
+from bench import _report, _startup, echo_server, throwaway
 
 RESULTS = throwaway.ROOT / "bench" / "results" / "embedded.json"
 PARTS = ("saturation", "latency", "unmatched", "startup", "memory")
@@ -31,26 +30,13 @@ _PER_HOST = "32"
 """Calls that the engine has in flight to one host, by its own default; the floor's posts have as many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the report. `floor` is in the same unit."""
-
-    part: str
-    what: str
-    unit: str
-    measured: float
-    budget: float | None = None
-    floor: float | None = None
-    rounds: tuple[float, ...] = ()
-
-
 class Bench:
     """Runs the parts and gathers their rows."""
 
     def __init__(self, receiver: str, chosen: argparse.Namespace) -> None:
         self._receiver = receiver
         self._chosen = chosen
-        self.rows: list[Row] = []
+        self.rows: list[_report.Row] = []
         self.details: dict[str, object] = {}
 
     def saturation(self) -> None:
@@ -128,7 +114,8 @@ class Bench:
         self, part: str, what: str, unit: str, rounds: Sequence[float], budget: float | None = None,
         floor: float | None = None,
     ) -> None:  # fmt: skip
-        self.rows.append(Row(part, what, unit, statistics.median(rounds), budget, floor, tuple(rounds)))
+        row = _report.Row(part, what, unit, statistics.median(rounds), budget, floor, rounds=tuple(rounds))
+        self.rows.append(row)
 
 
 @contextmanager
@@ -141,24 +128,10 @@ def _data(mode: str) -> Iterator[tuple[str, ...]]:
         yield ("--data", folder)
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table."""
-    print(f"\n{'':<54} {'measured':>10} {'budget':>9} {'/budget':>8} {'floor':>9} {'/floor':>7}")
-    part = ""
-    for row in rows:
-        if row.part != part:
-            part = row.part
-            print(part)
-        budget = f"{row.budget:>9g} {row.measured / row.budget:>7.2f}x" if row.budget else f"{'':>9} {'':>8}"
-        floor = f"{row.floor:>9.3f} {row.measured / row.floor:>6.1f}x" if row.floor else ""
-        digits = 3 if row.measured < 10 else 1
-        print(f"  {row.what + ', ' + row.unit:<52} {row.measured:>10.{digits}f} {budget} {floor}".rstrip())
-
-
 def save(bench: Bench, seconds: float) -> None:
     """Write all figures as JSON."""
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    found = {"machine": machine, "seconds": round(seconds, 1), "rows": [asdict(row) for row in bench.rows]}
+    facts = {"commit": _report.commit(), "machine": _report.machine()}
+    found = {**facts, "seconds": round(seconds, 1), "rows": [asdict(row) for row in bench.rows]}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(found | bench.details, indent=2) + "\n", encoding="utf-8")
 
@@ -178,7 +151,7 @@ def main() -> None:
         for part in chosen.only or PARTS:
             print(f"[{time.perf_counter() - began:4.0f} s] {part}", flush=True)
             getattr(bench, part)()
-    show(bench.rows)
+    _report.show(bench.rows)
     save(bench, time.perf_counter() - began)
     print(f"\nSaved to {RESULTS.relative_to(throwaway.ROOT)} after {time.perf_counter() - began:.0f} s.")
 

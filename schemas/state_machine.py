@@ -61,8 +61,8 @@ def start(trigger: str) -> say.Command:
     return say.StartRun(RUN, NOW, "flow", 1, trigger, {}, "ada", Causation("e", "e"))
 
 
-def answer(outcome: say.Outcome, attempt: int = 1) -> say.Command:
-    return say.ReportAttempt(RUN, NOW, "a", NODE_RUN, attempt, outcome)
+def answer(outcome: say.Outcome, attempt: int = 1, poll: int = 0) -> say.Command:
+    return say.ReportAttempt(RUN, NOW, "a", NODE_RUN, attempt, outcome, poll=poll)
 
 
 def done(result: Result, node_run: str = NODE_RUN) -> say.Command:
@@ -72,15 +72,20 @@ def done(result: Result, node_run: str = NODE_RUN) -> say.Command:
 
 START, CANCEL, FORCE = start("start"), say.CancelRun(RUN, NOW, "boss"), say.CancelRun(RUN, NOW, "boss", force=True)
 SUCCEEDED, ACCEPTED = answer(say.Succeeded({})), answer(say.Accepted({}))
+FOLLOWED = answer(say.Accepted({}, poll_after_seconds=10))
 DOWN = answer(say.Failed("connection", "down", retryable=True))
+POLL = say.FireTimer(RUN, LATER, ids.timer_id(NODE_RUN, 1, "poll1"))
 COMMANDS: Mapping[str, say.Command] = {
     "StartRun": START,
     "StartRun, unknown trigger": start("b"),
     "ReportAttempt Succeeded": SUCCEEDED,
     "ReportAttempt Accepted": ACCEPTED,
+    "ReportAttempt Accepted, polled": FOLLOWED,
     "ReportAttempt Failed, retryable": DOWN,
     "ReportAttempt Failed": answer(say.Failed("refused", "no")),
     "ReportAttempt, another attempt": answer(say.Succeeded({}), 2),
+    "ReportAttempt of poll 1, Succeeded": answer(say.Succeeded({}), poll=1),
+    "ReportAttempt of poll 1, Accepted": answer(say.Accepted({}, poll_after_seconds=10), poll=1),
     "ReportNode IN_PROGRESS": say.ReportNode(RUN, NOW, NODE_RUN, "worker", "IN_PROGRESS", output={"n": 1}),
     "ReportNode SUCCESS": done("SUCCESS"),
     "ReportNode FAILED": done("FAILED"),
@@ -89,6 +94,7 @@ COMMANDS: Mapping[str, say.Command] = {
     "FireTimer deadline": say.FireTimer(RUN, LATER, ids.timer_id(NODE_RUN, 1, "deadline")),
     "FireTimer deadline, too early": say.FireTimer(RUN, NOW, ids.timer_id(NODE_RUN, 1, "deadline")),
     "FireTimer retry": say.FireTimer(RUN, LATER, ids.timer_id(NODE_RUN, 1, "retry")),
+    "FireTimer poll": POLL,
     "CancelRun": CANCEL,
     "CancelRun by force": FORCE,
 }
@@ -96,6 +102,8 @@ STATES: Mapping[str, tuple[Json, tuple[say.Command, ...]]] = {
     "no run": (ACTION, ()),
     "running": (ACTION, (START,)),
     "waiting": (ACTION, (START, ACCEPTED)),
+    "waiting, polled": (ACTION, (START, FOLLOWED)),
+    "polling": (ACTION, (START, FOLLOWED, POLL)),
     "waiting for people": (INPUT, (START,)),
     "retrying": (ACTION, (START, DOWN)),
     "done": (ACTION, (START, SUCCEEDED)),

@@ -114,12 +114,12 @@ class Scenario:
         return self
 
     def answer(
-        self, node: str, outcome: Outcome | None = None, attempt: int = 1, logs: tuple[LogLine, ...] = ()
+        self, node: str, outcome: Outcome | None = None, attempt: int = 1, logs: tuple[LogLine, ...] = (), poll: int = 0
     ) -> Decision:
-        """The invoker's answer for an attempt of a node; without an outcome it succeeded."""
+        """The invoker's answer for an attempt of a node, or for a poll of it; without an outcome it succeeded."""
         outcome = outcome or Succeeded({"response": {"status": 200, "data": {}}})
         node_run_id = ids.node_run_id(RUN_ID, node)
-        return self.give(ReportAttempt(RUN_ID, self.now, node, node_run_id, attempt, outcome, logs))
+        return self.give(ReportAttempt(RUN_ID, self.now, node, node_run_id, attempt, outcome, logs, poll))
 
     def report(self, node: str, **fields: Any) -> Decision:
         """A report from outside."""

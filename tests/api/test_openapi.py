@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from headrace_api import openapi, schemas
+from headrace_api import catalog_schemas, openapi, schemas
 from headrace_api.problems import CODES
 from tests.api.test_events import entry
 from tests.api.world import World, completed, waiting_run, workflow
@@ -101,6 +101,14 @@ async def test_the_examples_are_taken_by_the_service(world: World) -> None:
 
     assert (created.status_code, created.json()["warnings"]) == (201, [])
     assert published.status_code == 202
+    for path, example in (
+        ("/v1/blueprints", catalog_schemas.EXAMPLE_BLUEPRINT),
+        ("/v1/blueprints/sandbox/entities", catalog_schemas.EXAMPLE_ENTITY),
+        ("/v1/entities/search", catalog_schemas.EXAMPLE_SEARCH),
+    ):
+        response = await world.call("admin", "POST", path, example)
+        assert response.status_code in (200, 201), response.text
+        assert response.json().get("warnings", []) == []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +133,13 @@ async def test_the_examples_are_taken_by_the_service(world: World) -> None:
         ("GET", "/v1/events/evt_1/explain", None, schemas.ExplainAnswer),
         ("GET", "/v1/ledger", None, schemas.LedgerAnswer),
         ("GET", "/v1/ledger?limit=0", None, schemas.Problem),
+        ("GET", "/v1/blueprints", None, catalog_schemas.BlueprintsAnswer),
+        ("GET", "/v1/blueprints/sandbox", None, catalog_schemas.BlueprintAnswer),
+        ("PATCH", "/v1/blueprints/sandbox", {"colour": "x"}, catalog_schemas.BlueprintAnswer),
+        ("GET", "/v1/blueprints/sandbox/entities", None, catalog_schemas.EntitiesAnswer),
+        ("GET", "/v1/blueprints/sandbox/entities/demo-1", None, catalog_schemas.EntityAnswer),
+        ("DELETE", "/v1/blueprints/sandbox/entities/demo-1", None, catalog_schemas.EntityAnswer),
+        ("POST", "/v1/entities/search", catalog_schemas.EXAMPLE_SEARCH, catalog_schemas.EntitiesAnswer),
         ("POST", "/v1/workflows", {}, schemas.Problem),
         ("GET", "/nope", None, schemas.Problem),
     ],
@@ -137,6 +152,8 @@ async def test_answers_look_as_they_are_described(
     run = await world.save_run(waiting_run())
     done = await world.save_run(completed(waiting_run("two"), "FAILED"))
     await world.ledger.record([entry()])
+    await world.call("admin", "POST", "/v1/blueprints", catalog_schemas.EXAMPLE_BLUEPRINT)
+    await world.call("admin", "POST", "/v1/blueprints/sandbox/entities", catalog_schemas.EXAMPLE_ENTITY)
     path = path.format(run=run.id, done=done.id, node=run.nodes["call"].id)
 
     response = await world.call("admin", method, path, body)

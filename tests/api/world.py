@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
@@ -82,6 +83,7 @@ class World:
     runs: EmbeddedRunStore
     definitions: EmbeddedDefinitionStore
     ledger: EmbeddedLedger
+    catalog: EmbeddedCatalog
     clock: TestClock
     topics: TopicNames
     tokens: dict[str, str] = field(default_factory=dict)
@@ -147,10 +149,11 @@ def make_world(settings: ApiSettings | None = None, explainer: Explainer | None 
     clock, topics = TestClock(), TopicNames()
     log = log or EmbeddedLog(clock)
     runs, definitions, ledger = EmbeddedRunStore(), EmbeddedDefinitionStore(), EmbeddedLedger()
-    ports = ApiPorts(log, runs, definitions, ledger, TestEvaluator(), clock, topics, explainer)
+    catalog = EmbeddedCatalog()
+    ports = ApiPorts(log, runs, definitions, ledger, catalog, TestEvaluator(), clock, topics, explainer)
     app = create_app(ports, settings or make_settings())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://headrace.test")
-    return World(app, client, log, runs, definitions, ledger, clock, topics)
+    return World(app, client, log, runs, definitions, ledger, catalog, clock, topics)
 
 
 def workflow(identifier: str = "restart", permissions: Any = None, **changes: Any) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def shown(default: Any) -> str:
     """A default as the pages write it."""
     if default is PydanticUndefined:
         return "required"
-    if default is None or default == ():
+    if default is None or default in ((), {}):
         return "none"
     if isinstance(default, bool):
         return str(default).lower()
@@ -78,7 +78,7 @@ def fields_of(model: type[BaseModel], prefix: str = "", joint: str = ".") -> dic
         if isinstance(field.default, BaseModel):
             found |= fields_of(type(field.default), f"{prefix}{name}{joint}", joint)
         else:
-            found[prefix + name] = shown(field.default)
+            found[prefix + name] = shown(field.get_default(call_default_factory=True))
     return found
 
 

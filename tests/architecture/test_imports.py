@@ -72,6 +72,7 @@ def test_every_contract_has_an_offence_planted_below() -> None:
         ("shared/headrace/contracts", "from headrace import ports", FLOORS),
         ("shared/headrace/ports", "from headrace import adapters", FLOORS),
         ("shared/headrace/runtime", "from headrace import adapters", FLOORS),
+        ("shared/headrace/runtime", "from headrace import production", FLOORS),
         ("shared/headrace/adapters", "from headrace import runtime", FLOORS),
         ("shared/headrace/runtime", "import headrace_api", SERVICES),
         ("services/trigger/headrace_trigger", "import headrace_orchestrator", SERVICES),

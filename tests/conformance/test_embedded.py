@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from headrace.adapters.embedded import (
+    EmbeddedCatalog,
     EmbeddedClaimStore,
     EmbeddedDefinitionStore,
     EmbeddedLedger,
@@ -15,8 +16,10 @@ from headrace.adapters.embedded import (
     Journal,
 )
 from headrace.adapters.embedded.groups import EmbeddedConsumer
+from headrace.ports.catalog import CatalogStore
 from headrace.ports.log import Consumer
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
+from tests.conformance.catalog_store_suite import CatalogStoreSuite, DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import ClaimStoreSuite, DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DefinitionStoreSuite, DurableDefinitionStoreSuite
 from tests.conformance.harness import LogHarness, StoreHarness
@@ -155,5 +158,21 @@ class TestLedgerInAFile(DurableLedgerSuite):
     @pytest.fixture
     async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[LedgerStore]]:
         harness = EmbeddedStoreHarness[LedgerStore](EmbeddedLedger, tmp_path / "headrace.db")
+        yield harness
+        await harness.close()
+
+
+class TestCatalogInMemory(CatalogStoreSuite):
+    @pytest.fixture
+    async def harness(self) -> AsyncIterator[StoreHarness[CatalogStore]]:
+        harness = EmbeddedStoreHarness[CatalogStore](EmbeddedCatalog, None)
+        yield harness
+        await harness.close()
+
+
+class TestCatalogInAFile(DurableCatalogStoreSuite):
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[CatalogStore]]:
+        harness = EmbeddedStoreHarness[CatalogStore](EmbeddedCatalog, tmp_path / "headrace.db")
         yield harness
         await harness.close()

@@ -10,6 +10,7 @@ from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
 from headrace.adapters.mongo import (
+    MongoCatalog,
     MongoClaimStore,
     MongoDatabase,
     MongoDefinitionStore,
@@ -19,7 +20,9 @@ from headrace.adapters.mongo import (
     create_indexes,
 )
 from headrace.adapters.mongo.indexes import COLLECTIONS
+from headrace.ports.catalog import CatalogStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
+from tests.conformance.catalog_store_suite import DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DurableDefinitionStoreSuite
 from tests.conformance.harness import StoreHarness
@@ -108,5 +111,13 @@ class TestMongoLedger(DurableLedgerSuite):
     @pytest.fixture
     async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[LedgerStore]]:
         harness = MongoStoreHarness[LedgerStore](lambda database: MongoLedger(database, ManualClock()), empty)
+        yield harness
+        await harness.close()
+
+
+class TestMongoCatalog(DurableCatalogStoreSuite):
+    @pytest.fixture
+    async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[CatalogStore]]:
+        harness = MongoStoreHarness[CatalogStore](MongoCatalog, empty)
         yield harness
         await harness.close()

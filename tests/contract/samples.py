@@ -6,20 +6,23 @@ it stands for what an older release left in a topic.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from headrace.contracts import codec
+from headrace.contracts.action_message import ActionMessage, action_message
 from headrace.contracts.entity_change import decode_entity_change, encode_entity_change
 from headrace.contracts.topics import TopicNames
 from headrace.core import events
 from headrace.core.commands import (
+    Accepted,
     CancelRun,
     Command,
     Failed,
     FireTimer,
     InvokeNode,
+    Origin,
     ReportAttempt,
     ReportNode,
     StartRun,
@@ -36,6 +39,7 @@ RUN = "wfr_k3J9sQ0aZx81LmNp"
 NODE_RUN = "wfnr_aB3dE5fG7hI9jK1l"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CAUSE = Causation("evt_0123456789abcdef", "evt_fedcba9876543210", 2, ("first", "second"))
+TRACED = replace(CAUSE, traceparent=TRACE)
 LOGS = (LogLine(AT, "INFO", "POST https://example.com/hooks/1 answered 200", (("status", "200"),)),)
 DEADLINE = Timer(f"{NODE_RUN}:1:deadline", "ask", 1, "deadline", AT + 30_000)
 RETRY = Timer(f"{NODE_RUN}:1:retry", "ask", 1, "retry", AT + 1_500)
@@ -89,6 +93,15 @@ HISTORY: dict[str, events.Event] = {
     "run-completed": events.RunCompleted(9, AT, "CANCELLED"),
 }
 
+FOLLOWED = Accepted({"workflowRunId": 4711}, "gh_1_2_4711", ("https://example.com/1",), 10.0, {"run": 4711})
+POLLED: dict[str, events.Event] = {
+    "node-accepted-followed": events.NodeAccepted(
+        4, AT, "ask", {"workflowRunId": 4711}, LOGS, "gh_1_2_4711", ("https://example.com/1",),
+        Timer(f"{NODE_RUN}:1:poll1", "ask", 1, "poll", AT + 10_000), {"run": 4711},
+    ),
+    "poll-started": events.PollStarted(5, AT, "ask", 1, 1),
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -137,12 +150,60 @@ def samples() -> dict[str, Sample]:
         f"{NODE_RUN}:1", RUN, "restart_service", 3, "ask", NODE_RUN, 1, "WEBHOOK", CONFIG, True, "fail", 30.0,
         "at_least_once", CAUSE,
     )  # fmt: skip
+    made |= _polled()
+    made["kafka-action"] = _kafka_action(poll_request())
     made["invoke-node"] = Sample(codec.encode_request(request, NAMES, TRACE), codec.decode_request, request)
+    start = StartRun(RUN, AT, "restart_service", 3, "start", {}, "headrace", TRACED)
+    made["start-run-traced"] = Sample(codec.encode_command(start, NAMES), codec.decode_command, start)
+    request = replace(request, causation=TRACED)
+    made["invoke-node-traced"] = Sample(codec.encode_request(request, NAMES), codec.decode_request, request)
+    started = replace(_STARTED, causation=TRACED)
+    message = codec.encode_event(replace(run(), causation=TRACED), started, NAMES)
+    made["run-started-traced"] = Sample(message, codec.decode_event, started)
     for name, event in HISTORY.items():
         made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
     change = encode_entity_change(EVENT, "change-1", "/headrace/catalog", AT, NAMES, CAUSE, "third", TRACE)
     made["entity-change"] = Sample(change, decode_entity_change, decode_entity_change(record(change)))
     return made
+
+
+def _polled() -> dict[str, Sample]:
+    """What accepted work that is polled adds."""
+    made: dict[str, Sample] = {}
+    answers = {
+        "attempt-result-followed": ReportAttempt(RUN, AT, "ask", NODE_RUN, 1, FOLLOWED, LOGS),
+        "attempt-result-of-a-poll": ReportAttempt(RUN, AT, "ask", NODE_RUN, 1, Succeeded(ANSWER), LOGS, 3),
+    }
+    for name, answer in answers.items():
+        made[name] = Sample(codec.encode_command(answer, NAMES, TRACE), codec.decode_command, answer)
+    poll = poll_request()
+    made["invoke-node-poll"] = Sample(codec.encode_request(poll, NAMES, TRACE), codec.decode_request, poll)
+    for name, event in POLLED.items():
+        made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
+    return made
+
+
+def poll_request() -> InvokeNode:
+    return InvokeNode(
+        f"{NODE_RUN}:1:3", RUN, "restart_service", 3, "ask", NODE_RUN, 1, "GITHUB", CONFIG, False, "fail", 30.0,
+        "at_least_once", CAUSE, 3, {"run": 4711}, Origin("u_7", "SELF_SERVE_TRIGGER", AT - 2_000, AT - 1_000),
+    )  # fmt: skip
+
+
+def _kafka_action(request: InvokeNode) -> Sample:
+    """Without `v`: its shape is Port's, and consumers of Port read it."""
+    data = action_message(request, {"op": "restart"}, "org_1")
+    data["headers"] = {"X-Port-Signature": "v1,c2lnbmF0dXJl", "X-Port-Timestamp": AT // 1000}
+    headers = (("webhook-id", NODE_RUN.encode()),)
+    return Sample(Message(NAMES.runs, NODE_RUN, json.dumps(data).encode(), headers), _read_action, _action(data))
+
+
+def _read_action(record: Record) -> ActionMessage:
+    return _action(json.loads(record.value or b""))
+
+
+def _action(data: JsonObject) -> ActionMessage:
+    return ActionMessage.model_validate(data)
 
 
 def record(message: Message) -> Record:

@@ -1,5 +1,6 @@
 """Hypothesis strategies: commands, requests, and histories of runs as the core could make them."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from headrace.core.commands import (
     Failed,
     FireTimer,
     InvokeNode,
+    Origin,
     ReportAttempt,
     ReportNode,
     StartRun,
@@ -24,6 +26,7 @@ from headrace.core.events import (
     NodeCompleted,
     NodeReported,
     NodeStarted,
+    PollStarted,
     RunCancelling,
     RunCompleted,
     RunStarted,
@@ -51,9 +54,9 @@ results = st.sampled_from(["SUCCESS", "FAILED", "CANCELLED"])
 levels = st.sampled_from(["DEBUG", "INFO", "WARN", "ERROR"])
 tags = st.dictionaries(texts, texts, max_size=2).map(lambda tags: tuple(tags.items()))
 log_lines = st.builds(LogLine, instants, levels, texts, tags)
-causations = st.builds(Causation, texts, texts, counts, st.lists(texts, max_size=3).map(tuple))
-edges = st.dictionaries(st.integers(min_value=0, max_value=99), st.booleans(), max_size=3)
 traceparents = st.none() | st.just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+causations = st.builds(Causation, texts, texts, counts, st.lists(texts, max_size=3).map(tuple), traceparents)
+edges = st.dictionaries(st.integers(min_value=0, max_value=99), st.booleans(), max_size=3)
 seconds = st.none() | st.floats(min_value=0, max_value=1e9)
 
 
@@ -74,8 +77,12 @@ failures = st.builds(
     optional(json_objects),
     seconds,
 )
-outcomes = st.builds(Succeeded, json_objects) | st.builds(Accepted, json_objects) | failures
-attempts = st.builds(ReportAttempt, texts, instants, texts, texts, counts, outcomes, tuples(log_lines))
+accepted = st.builds(Accepted, json_objects) | st.builds(
+    Accepted, json_objects, optional(texts), optional(tuples(texts)), seconds, optional(json_objects)
+)
+outcomes = st.builds(Succeeded, json_objects) | accepted | failures
+polls = st.just(0) | counts
+attempts = st.builds(ReportAttempt, texts, instants, texts, texts, counts, outcomes, tuples(log_lines), polls)
 reports = st.builds(
     ReportNode,
     texts,
@@ -93,7 +100,10 @@ reports = st.builds(
 timer_fires = st.builds(FireTimer, texts, instants, texts)
 cancels = st.builds(CancelRun, texts, instants, texts, st.booleans())
 commands: st.SearchStrategy[Command] = starts | attempts | reports | timer_fires | cancels
-requests = st.builds(
+origins = st.builds(Origin, texts, texts, instants, instants)
+poll_numbers = st.integers(min_value=1, max_value=2**31)
+request_polls = st.just((0, None)) | st.tuples(poll_numbers, optional(json_objects))
+plain_requests = st.builds(
     InvokeNode,
     texts,
     texts,
@@ -109,6 +119,12 @@ requests = st.builds(
     seconds,
     st.sampled_from(["at_least_once", "at_most_once"]),
     causations,
+)
+requests = st.builds(
+    lambda request, poll, origin: replace(request, poll=poll[0], poll_state=poll[1], origin=origin),
+    plain_requests,
+    request_polls,
+    optional(origins),
 )
 headers: st.SearchStrategy[Headers] = tuples(st.tuples(texts, st.binary(max_size=12)))
 messages = st.builds(Message, texts, texts, optional(st.binary(max_size=64)), headers)
@@ -168,6 +184,19 @@ def _next_event(run: Run) -> st.SearchStrategy[Any]:
             _completed(seq, node),
             st.builds(NodeAccepted, seq, instants, node, json_objects, tuples(log_lines)),
             st.builds(
+                NodeAccepted,
+                seq,
+                instants,
+                node,
+                json_objects,
+                tuples(log_lines),
+                optional(texts),
+                links,
+                optional(timer),
+                optional(json_objects),
+            ),
+            st.builds(PollStarted, seq, instants, node, counts, counts),
+            st.builds(
                 NodeReported,
                 seq,
                 instants,
@@ -185,7 +214,7 @@ def _next_event(run: Run) -> st.SearchStrategy[Any]:
 
 
 def _timers(node: str) -> st.SearchStrategy[Timer]:
-    return st.builds(Timer, texts, st.just(node), counts, st.sampled_from(["retry", "deadline"]), instants)
+    return st.builds(Timer, texts, st.just(node), counts, st.sampled_from(["retry", "deadline", "poll"]), instants)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -16,7 +17,7 @@ from headrace.contracts._wire import Wire
 from headrace.contracts.codec import UndecodableMessageError
 from headrace.contracts.entity_change import BadEventError, decode_entity_change, encode_entity_change
 from headrace.contracts.topics import TopicNames
-from headrace.core.commands import Command, Failed, InvokeNode, ReportAttempt, StartRun
+from headrace.core.commands import Accepted, Command, Failed, InvokeNode, ReportAttempt, StartRun
 from headrace.core.events import Event, apply, fold
 from headrace.core.json import JsonObject
 from headrace.core.run import Run
@@ -262,6 +263,10 @@ def test_what_we_write_ourselves_takes_the_fast_readers(
         return orjson.loads(message.value or b"")
 
     assert _fast.read_start(value(codec.encode_command(start, NAMES))) == start
-    assert _fast.read_request(value(codec.encode_request(request, NAMES))) == request
+    webhook = replace(request, poll=0, poll_state=None, origin=None)
+    assert _fast.read_request(value(codec.encode_request(webhook, NAMES))) == webhook
+    report = replace(report, poll=0)
+    if isinstance(report.outcome, Accepted):
+        report = replace(report, outcome=Accepted(report.outcome.output))
     if not isinstance(report.outcome, Failed):
         assert _fast.read_result(value(codec.encode_result(report, NAMES))) == report

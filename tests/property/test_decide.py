@@ -26,6 +26,7 @@ from headrace.core.events import (
     Event,
     NodeCompleted,
     NodeStarted,
+    PollStarted,
     RunCompleted,
     RunStarted,
     apply,
@@ -98,16 +99,17 @@ def check_step(plan: Plan, run: Run | None, command: Command, decision: Decision
 
 
 def check_requests(decision: Decision) -> None:
-    """Every attempt that began has its request, and no other; their ids say which attempt it is."""
+    """Every attempt and poll that began has its request, and no other; their ids say which it is."""
     begun = [
-        (event.node, event.attempt if isinstance(event, AttemptStarted) else 1)
+        (event.node, getattr(event, "attempt", 1), getattr(event, "poll", 0))
         for event in decision.events
-        if isinstance(event, AttemptStarted) or (isinstance(event, NodeStarted) and event.phase == "running")
+        if isinstance(event, AttemptStarted | PollStarted)
+        or (isinstance(event, NodeStarted) and event.phase == "running")
     ]
-    assert [(request.node, request.attempt) for request in decision.requests] == begun
+    assert [(request.node, request.attempt, request.poll) for request in decision.requests] == begun
     for request in decision.requests:
         assert request.node_run_id == ids.node_run_id(request.run_id, request.node)
-        assert request.id == ids.attempt_id(request.node_run_id, request.attempt)
+        assert request.id == ":".join(map(str, (request.node_run_id, request.attempt, request.poll or ""))).rstrip(":")
 
 
 def check_history(workflow: Workflow, events: list[Event], requests: list[InvokeNode]) -> None:
@@ -140,7 +142,8 @@ def check_predecessors(plan: Plan, name: str, run: Run | None, completed: dict[s
 
 TIMERS: dict[Phase, list[list[str]]] = {
     "running": [[], ["deadline"]],
-    "waiting": [[], ["deadline"]],
+    "waiting": [[], ["deadline"], ["poll"], ["deadline", "poll"]],
+    "polling": [[], ["deadline"]],
     "retrying": [["retry"]],
     "done": [[]],
 }
@@ -217,10 +220,11 @@ def open_ends(run: Run) -> list[Command]:
     at = run.updated_at
     ends: list[Command] = [FireTimer(RUN_ID, timer.due_at, timer.id) for timer in run.timers]
     for node in run.in_progress():
-        if node.phase == "running":
+        if node.phase in ("running", "polling"):
+            late = Failed("timeout", "late", retryable=True)
             ends += [
-                ReportAttempt(RUN_ID, at, node.node, node.id, node.attempt, Failed("timeout", "late", retryable=True)),
-                ReportAttempt(RUN_ID, at, node.node, node.id, node.attempt, Succeeded({"n": 2})),
+                ReportAttempt(RUN_ID, at, node.node, node.id, node.attempt, outcome, poll=node.poll)
+                for outcome in (late, Succeeded({"n": 2}))
             ]
         elif node.phase == "waiting":
             ends.append(ReportNode(RUN_ID, at, node.id, "worker", "COMPLETED", "SUCCESS", selected(0)))

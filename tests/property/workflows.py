@@ -226,6 +226,7 @@ OUTPUTS: st.SearchStrategy[JsonObject] = st.sampled_from([{}, {"n": 1}, {"n": {"
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Failed, KINDS, st.just("no"), st.just(True)),
     st.builds(Accepted, OUTPUTS),
+    st.builds(Accepted, OUTPUTS, st.none() | st.just("ext"), st.none(), st.sampled_from([0.0, 5.0, 60.0]), st.just({})),
     st.builds(Succeeded, OUTPUTS),
     st.builds(
         Failed,
@@ -263,7 +264,7 @@ REPORTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 WORDS = st.sampled_from(["answer"] * 6 + ["report"] * 2 + ["timer", "cancel", "start", "nonsense"])
 MOVED = st.integers(-5_000, 40_000)
-TIMER_KINDS: Any = st.sampled_from(["retry", "deadline"])
+TIMER_KINDS: Any = st.sampled_from(["retry", "deadline", "poll1", "poll2"])
 LATE = st.sampled_from([0] * 8 + [-1, 1])
 CHANCE = st.integers(0, 9)
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -288,7 +289,8 @@ def a_command(draw: Draw, workflow: Workflow, run: Run) -> Command:
     if word == "report" or node.phase == "waiting":
         said = ReportNode(RUN_ID, at, node.id, "worker", **draw(REPORTS))
     else:
-        said = ReportAttempt(RUN_ID, at, node.node, node.id, node.attempt + draw(LATE), draw(OUTCOMES), draw(LOGS))
+        attempt, poll = node.attempt + draw(LATE), max(0, node.poll + draw(LATE))
+        said = ReportAttempt(RUN_ID, at, node.node, node.id, attempt, draw(OUTCOMES), draw(LOGS), poll)
     return replace(said, run_id="wfr_" + "9" * 16) if word == "nonsense" and draw(CHANCE) == 0 else said
 
 

@@ -16,8 +16,8 @@ from tests.simulation.workload import EXPECTED_NODES, TOPICS, TRIGGERS
 def expected_runs(world: Any) -> dict[str, str]:
     """The run that each event must start in each workflow."""
     return {
-        ids.run_id(workflow, trigger, event_id(TOPICS.entity_changes, f"event-{number}")): workflow
-        for number in range(world.events)
+        ids.run_id(workflow, trigger, event_id(TOPICS.entity_changes, event)): workflow
+        for event in world.events
         for workflow, trigger in TRIGGERS.items()
     }
 

@@ -12,6 +12,7 @@ from headrace.runtime.offsets import OffsetTracker, PartitionTracker
 from headrace_invoker.calls import Calls
 from headrace_invoker.handler import Invoker
 from headrace_invoker.job import Job
+from headrace_orchestrator.outbox import Save
 
 
 def commit_highest_offset(kind: str, service: Any) -> None:
@@ -129,6 +130,37 @@ def zombiepub(kind: str, service: Any) -> None:
         service.outbox._is_first = lambda save: True
 
 
+def plain_unfresh(kind: str, service: Any) -> None:
+    """Orchestrator: publishes plain what it saved although others may have its partitions."""
+    if kind == "orchestrator":
+        _surround_outbox(service, is_fresh=lambda loop: True)
+
+
+def plain_after_revoke(kind: str, service: Any) -> None:
+    """Orchestrator: publishes plain what it saved although its partitions went meanwhile."""
+    if kind == "orchestrator":
+        _surround_outbox(service, revocations=0)
+
+
+def plain_late(kind: str, service: Any) -> None:
+    """Orchestrator: publishes plain what it saved although a sweep may have found it."""
+    if kind == "orchestrator":
+        service.outbox._plain_seconds = float("inf")
+
+
+def plain_found(kind: str, service: Any) -> None:
+    """Orchestrator: publishes plain also what it found, which others saved and may have published."""
+    if kind != "orchestrator":
+        return
+    outbox = service.outbox
+    publish = outbox.publish
+
+    async def publish_all(save: Save, saved: Sequence[StoredRun], found: Sequence[StoredRun] = ()) -> None:
+        await publish(save, [*saved, *(stored for stored in found if not outbox._is_published(stored))])
+
+    outbox.publish = publish_all
+
+
 def no_drain(kind: str, service: Any) -> None:
     """Invoker: lets its partitions go while their requests still wait to be begun."""
     if kind != "invoker":
@@ -157,6 +189,13 @@ def call_what_was_sent(kind: str, service: Any) -> None:
     """Invoker: takes over an attempt that may have been made although delivery is at most once."""
     if kind == "invoker":
         service.handler._claiming._may_have_been_sent = lambda claim: False
+
+
+def _surround_outbox(service: Any, **changes: Any) -> None:
+    """Have an orchestrator's outbox see other things in its loop than there are."""
+    loop = service.loop
+    seen = {"is_fresh": lambda _: loop.is_fresh(), "revocations": property(lambda _: loop.revocations), **changes}
+    service.outbox._membership = type("Seen", (), seen)()
 
 
 def _surround(service: Any, **changes: Any) -> None:
@@ -196,6 +235,10 @@ MUTANTS = {
         nofresh,
         strayplain,
         zombiepub,
+        plain_unfresh,
+        plain_after_revoke,
+        plain_late,
+        plain_found,
         no_drain,
         call_what_was_sent,
         done_before_result,

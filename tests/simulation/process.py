@@ -28,6 +28,9 @@ class Process:
         self.paused_until = 0.0
         self.unheard_until = 0.0
         self.trap: tuple[str, float] | None = None
+        self.late: tuple[str, float] | None = None
+        self.is_waiting = asyncio.Event()
+        """Set when an answer is late: what was asked for took effect, and the process does not know it yet."""
         self.gone = asyncio.Event()
         """Set when the group no longer waits for this process: it was killed, or thrown out."""
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -71,8 +74,18 @@ class Process:
         """The next time it gets an answer to this verb it is stopped for so long, before it can do anything with it."""
         self.trap = (verb, seconds)
 
+    def delay_answer(self, verb: str, seconds: float) -> None:
+        """The next answer to this verb comes so much later. Everything else of the process goes on meanwhile."""
+        self.late = (verb, seconds)
+        self.is_waiting.clear()
+
     async def spring(self, verb: str) -> None:
-        """An answer to the verb has arrived."""
+        """What the verb asked for has taken effect, and the answer arrives now, unless it is made late."""
+        if self.late is not None and self.late[0] == verb and not self.dead:
+            seconds, self.late = self.late[1], None
+            self.is_waiting.set()
+            await asyncio.sleep(seconds)
+            await self.hop()
         if self.trap is not None and self.trap[0] == verb and not self.dead:
             seconds, self.trap = self.trap[1], None
             await self.pause(seconds)

@@ -15,7 +15,7 @@ from tests.simulation.world import simulate
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "2000"))
 CHUNK = 100
-MUTANT_SEEDS = 200
+MUTANT_SEEDS = 400
 
 
 @pytest.fixture(autouse=True)

@@ -104,22 +104,22 @@ EXPECTED_NODES = {
 }
 
 
-def entity_event(number: int) -> Message:
+def entity_event(identifier: str) -> Message:
     """A change that every workflow waits for."""
-    entity: JsonObject = {"identifier": f"svc-{number}", "title": None, "blueprint": "service", "relations": {}}
+    entity: JsonObject = {"identifier": f"svc-{identifier}", "title": None, "blueprint": "service", "relations": {}}
     event = {
-        "eventId": f"event-{number}",
+        "eventId": identifier,
         "action": "UPDATE",
         "resourceType": "entity",
         "status": "SUCCESS",
         "trigger": {"by": {"userId": "u_1"}, "origin": "API", "at": "2026-11-22T08:59:58.477Z"},
-        "context": {"blueprintIdentifier": "service", "entityIdentifier": f"svc-{number}"},
+        "context": {"blueprintIdentifier": "service", "entityIdentifier": f"svc-{identifier}"},
         "diff": {
             "before": {**entity, "properties": {"tier": "silver"}},
             "after": {**entity, "properties": {"tier": "gold"}},
         },
     }
-    return Message(TOPICS.entity_changes, f"service/svc-{number}", orjson.dumps(event))
+    return Message(TOPICS.entity_changes, f"service/svc-{identifier}", orjson.dumps(event))
 
 
 class Receiver:
@@ -140,7 +140,7 @@ class Receiver:
         self._begin(process, request)
         await process.hop()
         draw = chance.random()
-        await asyncio.sleep(draw * 0.05 if draw < 0.9 else draw * 8)
+        await asyncio.sleep(draw * 0.05 if draw < (0.97 if self._world.zombies else 0.9) else draw * 8)
         await process.hop()
         if request.node == "flaky" and request.attempt == 1:
             return Performance(Failed("status", "The receiver answered 503.", retryable=True))
@@ -179,5 +179,5 @@ class SimulatedAction:
         self._receiver = receiver
         self._process = process
 
-    async def perform(self, request: InvokeNode) -> Performance:
+    async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
         return await self._receiver.answer(self._process, request)

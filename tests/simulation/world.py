@@ -42,6 +42,8 @@ Mutation = Callable[[str, Any], None]
 KINDS = ("trigger", "orchestrator", "invoker")
 CHAOS_SECONDS = 12.0
 CALM_SECONDS = 400.0
+RESEND_SECONDS = 7.5
+"""What a sweep publishes again is so old; an orchestrator publishes plain for a third of it."""
 
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
@@ -90,7 +92,8 @@ class World:
         """Every fourth history has a slow majority, with primaries and orchestrators dying in the middle of starts."""
         self.zombies = seed % 4 == 1
         """Every fourth history is about owners: processes are stopped when it hurts most, and invokers come and go."""
-        self.events = 4 if self.elections or self.zombies else 2
+        self.events = [f"event-{seed}-{number}" for number in range(6 if self.zombies else 4 if self.elections else 2)]
+        """Named by the seed, so that runs lie in other partitions in each history."""
         self.clock = VirtualClock()
         self.log = EmbeddedLog(self.clock, partitions=2)
         self.runs = ReplicatedRuns(EmbeddedRunStore())
@@ -102,6 +105,8 @@ class World:
         self.receiver = Receiver(self)
         self.context = contextvars.copy_context()
         self.processes: list[tuple[str, Process, Tasks]] = []
+        self.wanted = asyncio.Event()
+        """Set when the next event should come now, for somebody lies in wait for it."""
         self.mark_stray = mark_redelivered
         self._mutation = mutation
         self._spawned = 0
@@ -156,7 +161,7 @@ class World:
                 timer_interval_seconds=0.5,
                 mark_interval_seconds=1.0,
                 sweep_interval_seconds=2.0,
-                resend_after_seconds=3.0,
+                resend_after_seconds=RESEND_SECONDS,
             )
             return OrchestratorService(log, runs, definitions, evaluator, self.clock, TOPICS, metrics, settings, loop)
         claims: Any = ProcessClaims(process, self.claims, self.looked)
@@ -184,9 +189,11 @@ class World:
                     self.spawn(kind)
 
     async def _publish_events(self) -> None:
-        for number in range(self.events):
-            await self.log.publish([entity_event(number)])
-            await asyncio.sleep(self.chance.random() * (5.0 if self.elections else 2.5 if self.zombies else 0.1))
+        for event in self.events:
+            await self.log.publish([entity_event(event)])
+            self.wanted.clear()
+            pause = self.chance.random() * (5.0 if self.elections else 2.5 if self.zombies else 0.1)
+            await _at_most(pause, self.wanted)
 
     async def _break_something(self) -> None:
         if self.zombies and self.chance.random() < 0.6:
@@ -199,8 +206,7 @@ class World:
             kind, process, _ = next(it for it in reversed(self.processes) if it[0] == "orchestrator")
             draw *= 0.5
         if draw < 0.3 and not process.dead:
-            await process.kill()
-            self.outcome.kills += 1
+            await self._kill(process)
         elif draw < 0.45 and not process.dead:
             await self._stop(kind, process)
         elif draw < 0.6:
@@ -223,27 +229,65 @@ class World:
         self.outcome.zombies += 1
 
     async def _change_owner(self) -> None:
-        """Another invoker joins; or a process that is about to publish or to call is stopped until others
+        """Another invoker joins; or a process that is about to publish or to call is held up until others
         have done it, and those are gone too."""
         draw = self.chance.random()
-        if draw < 0.2:
+        if draw < 0.1:
             self.spawn("invoker")
-            return
-        kind, verb = ("orchestrator", "save") if draw < 0.75 else ("invoker", "fetch")
+        elif draw < 0.55:
+            await self._answer_late()
+        else:
+            await self._stop_in_the_middle(*(("orchestrator", "save") if draw < 0.8 else ("invoker", "fetch")))
+
+    async def _stop_in_the_middle(self, kind: str, verb: str) -> None:
+        """A process is stopped between save and publish, or between fetch and call."""
         members = self._members(kind)
-        if members:
-            members[-1].set_trap(verb, 2.5 + self.chance.random() * 3)
+        if not members:
+            return
+        members[-1].set_trap(verb, 2.5 + self.chance.random() * 3)
+        self.outcome.zombies += 1
+        await _at_most(3, members[-1].gone)
+        self.spawn(kind)
+        await asyncio.sleep(0.7 + self.chance.random())
+        await self._exchange_invokers(patience=0.0)
+
+    async def _answer_late(self) -> None:
+        """An orchestrator learns so late that it has saved that others have published it. Each of the three
+        conditions for publishing plain is the only one that knows it then: the time, when a sweep was first; the
+        revoke, when its partitions moved; the heartbeat, when it was thrown out without knowing it, and saved after."""
+        members = self._members("orchestrator")
+        if not members:
+            return
+        late, who = members[-1], self.chance.choice(("sweep", "heir", "heir of a zombie"))
+        if who != "sweep":
+            for process in members[:-1]:
+                await self._kill(process)
+        if who == "heir of a zombie":
+            late.set_trap("load", 0.3)
             self.outcome.zombies += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(3):
-                    await members[-1].gone.wait()
-            self.spawn(kind)
-            await asyncio.sleep(0.7 + self.chance.random())
-            invokers = self._members("invoker")
-            self.spawn("invoker")
-            for process in invokers:
-                await process.kill()
-                self.outcome.kills += 1
+            self.wanted.set()
+            await _at_most(3, late.gone)
+        late.delay_answer("save", RESEND_SECONDS + 3.0 if who == "sweep" else RESEND_SECONDS / 3 - 0.6)
+        self.wanted.set()
+        await _at_most(3, late.is_waiting)
+        if who == "sweep":
+            await asyncio.sleep(RESEND_SECONDS + 1.5)
+        else:
+            self.spawn("orchestrator")
+            await asyncio.sleep(0.7)
+        await self._exchange_invokers(patience=0.6)
+
+    async def _exchange_invokers(self, patience: float) -> None:
+        """All invokers go, and a new one has their partitions. They have so many seconds to commit what they did."""
+        invokers = self._members("invoker")
+        self.spawn("invoker")
+        await asyncio.sleep(patience)
+        for process in invokers:
+            await self._kill(process)
+
+    async def _kill(self, process: Process) -> None:
+        await process.kill()
+        self.outcome.kills += 1
 
     def _members(self, kind: str) -> list[Process]:
         """The processes of a kind that are alive and in their group, oldest first."""
@@ -281,6 +325,13 @@ class World:
         outcome.conflicts = self.runs.conflicts + self.claims.conflicts
         outcome.calls = sum(len(callers) for callers in self.receiver.calls.values())
         outcome.takeovers = outcome.calls - len(self.receiver.calls)
+
+
+async def _at_most(seconds: float, event: asyncio.Event) -> None:
+    """Wait for an event that may not come."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _owned_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:

@@ -14,7 +14,18 @@ from headrace_api.definitions import Definitions
 from headrace_api.keys import RecentKeys
 from headrace_api.metrics import Metrics
 from headrace_api.ports import ApiPorts, Explainer
-from headrace_api.routes import auth, documentation, events, health, node_runs, runs, workflows
+from headrace_api.routes import (
+    auth,
+    blueprints,
+    documentation,
+    entities,
+    events,
+    health,
+    integrations,
+    node_runs,
+    runs,
+    workflows,
+)
 from headrace_api.settings import ApiSettings
 from headrace_api.throttle import LoginThrottle
 from headrace_api.tokens import Tokens
@@ -69,10 +80,11 @@ def bare_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     edge.add_error_handlers(app)
-    app.include_router(auth.router, dependencies=[Depends(read_query)])
+    for router in (auth.router, integrations.router):
+        app.include_router(router, dependencies=[Depends(read_query)])
     guarded = APIRouter(dependencies=[Depends(authenticate), Depends(read_query)])
     # Literal paths before those with a workflow's identifier in the same place.
-    for router in (runs.router, node_runs.router, workflows.router, events.router):
+    for router in (runs.router, node_runs.router, workflows.router, events.router, blueprints.router, entities.router):
         guarded.include_router(router)
     app.include_router(guarded)
     app.include_router(health.router)

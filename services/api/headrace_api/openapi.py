@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from headrace.contracts._entity_message import EntityChangeMessage
 from headrace.core.authoring import document as workflow_document
-from headrace_api import bodies, problems, schemas
+from headrace_api import bodies, catalog_schemas, problems, schemas
 from headrace_api.operations import Note, note_of, strip_note
 from headrace_api.problems import CODES
 
@@ -28,12 +29,14 @@ _TAGS = {
     "runs": "Start, list, read, follow and cancel runs.",
     "node runs": "What workers report about the steps they perform.",
     "workflows": "Definitions and their versions.",
+    "catalog": "Blueprints and entities: what workflows act on, and what wakes them.",
     "events": "Entity changes, and why triggers did or did not fire.",
+    "integrations": "Webhooks of GitHub and GitLab, which prove themselves by a secret of their own.",
     "health": "Probes and metrics, without a token.",
 }
-_BODIES = (
+_BODIES: tuple[type[BaseModel], ...] = (
     bodies.Credentials, bodies.StartRequest, bodies.CancelRequest, bodies.LogsRequest, bodies.NodeRunReport,
-    EntityChangeMessage, workflow_document.WorkflowDocument,
+    EntityChangeMessage, workflow_document.WorkflowDocument, *catalog_schemas.BODIES,
 )  # fmt: skip
 _EVERYWHERE = ("internal_error",)
 _GUARDED = ("unauthorized", "invalid_parameter", "unavailable")
@@ -43,6 +46,15 @@ _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Repeating the request with the same key does nothing twice.",
         {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["4f9c1c0e-deploy-42"]},
     ),
+    "traceparent": (
+        "W3C trace context: what follows belongs to this trace. A malformed one is ignored.",
+        {"type": "string", "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]},
+    ),
+    "X-Hub-Signature-256": (
+        "`sha256=` and the hexadecimal HMAC-SHA256 of the body.",
+        {"type": "string", "examples": ["sha256=" + "0" * 64]},
+    ),
+    "X-Gitlab-Token": ("The webhook's secret token.", {"type": "string"}),
     "Last-Event-ID": ("The id of the last event that was received.", {"type": "string", "examples": ["12"]}),
     "ETag": ("The version, for If-Match.", {"type": "string", "examples": ['"v7"']}),
     "Location": ("Where to find it.", {"type": "string"}),
@@ -169,6 +181,7 @@ def _header(name: str) -> dict[str, Any]:
 def _request_body(name: str, required: bool) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(model=name)}}
     examples = {"Workflow": EXAMPLE_WORKFLOW, "WorkflowPatch": {"title": "Restart any service"}, "Event": EXAMPLE_EVENT}
+    examples |= catalog_schemas.EXAMPLES
     if name in examples:
         content["example"] = examples[name]
     media_types = ["application/json"]
@@ -212,7 +225,7 @@ def _failure(codes: list[str]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models = [(model, "serialization") for model in schemas.ANSWERS]
+    models = [(model, "serialization") for model in (*schemas.ANSWERS, *catalog_schemas.ANSWERS)]
     models += [(model, "validation") for model in _BODIES]
     _, made = models_json_schema(models, by_alias=True, ref_template=_REF)  # type: ignore[arg-type]
     components: dict[str, Any] = made["$defs"]
@@ -222,11 +235,18 @@ def _schemas() -> dict[str, Any]:
         "description": "Some of a workflow's top-level fields. Each replaces the old one as a whole; null removes it.",
         "additionalProperties": True,
     }
+    components["BlueprintPatch"] = {
+        "type": "object",
+        "description": "Some of a blueprint's top-level fields. Each replaces the old one as a whole; null removes it.",
+        "additionalProperties": True,
+    }
     components["Event"] = {
         "description": "An entity change (spec 11.1), or a CloudEvent that holds one.",
         "anyOf": [{"$ref": _REF.format(model="EntityChangeMessage")}, {"$ref": _REF.format(model="CloudEvent")}],
     }
     components["CloudEvent"] = _cloud_event()
+    for name, text in (("GithubEvent", "What GitHub sends to a webhook."), ("GitlabEvent", "What GitLab sends.")):
+        components[name] = {"type": "object", "description": text, "additionalProperties": True}
     components["RunStream"] = {
         "type": "string",
         "description": "Events named `run`; `id` is the run's seq, `data` a Run as JSON.",

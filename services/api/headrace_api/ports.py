@@ -6,6 +6,7 @@ from typing import Protocol
 
 from headrace.contracts.topics import TopicNames
 from headrace.core.json import JsonObject
+from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.log import Log
@@ -30,6 +31,7 @@ class ApiPorts:
     runs: RunStore
     definitions: DefinitionStore
     ledger: LedgerStore
+    catalog: CatalogStore
     evaluator: Evaluator
     clock: Clock
     topics: TopicNames

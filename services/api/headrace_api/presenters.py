@@ -132,7 +132,7 @@ def blocked_on(it: NodeRun, of: Run) -> JsonObject | None:
     """What an unfinished node run waits for, and until when at most; None when it is over."""
     if it.status == "COMPLETED":
         return None
-    kind = {"running": "answer", "waiting": "report", "retrying": "retry"}.get(it.phase, "answer")
+    kind = {"running": "answer", "waiting": "report", "polling": "report", "retrying": "retry"}.get(it.phase, "answer")
     if it.phase == "waiting" and it.type == "INPUT":
         kind = "person"
     due = min((timer.due_at for timer in of.timers if timer.node == it.node), default=None)

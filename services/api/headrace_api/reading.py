@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.contracts import strict_json
+from headrace.contracts.envelope import TRACEPARENT, read_traceparent
 from headrace.core.authoring import source
 from headrace.core.authoring.findings import did_you_mean, kind
 from headrace.core.errors import Problem, pointer
@@ -72,6 +73,11 @@ async def read_body(request: Request, limit_bytes: int, *, optional: bool = Fals
         raise ApiError("malformed_json", str(error), [problem]) from None
 
 
+async def read_raw(request: Request, limit_bytes: int) -> bytes:
+    """The body as it came, for those who check a signature of it first. Raises ApiError 413."""
+    return await _read_bytes(request, limit_bytes)
+
+
 def read_model(model: type[ModelT], body: Body) -> ModelT:
     """The body as a model. Raises ApiError 422 with everything that does not fit."""
     try:
@@ -99,6 +105,26 @@ def read_header(request: Request, name: str, longest: int = LONGEST_KEY) -> str 
         return value
     message = f"The header {name} {problem}."
     raise ApiError("invalid_parameter", message, [about_parameter(name, "invalid-header", message)])
+
+
+def read_trace(request: Request) -> str | None:
+    """The W3C trace context of a request, or None; a malformed one counts as none."""
+    return read_traceparent(request.headers.get(TRACEPARENT))
+
+
+def read_revs(request: Request) -> frozenset[int] | None:
+    """The revisions that If-Match allows (RFC 9110 13.1.1); None for any, as without the header.
+
+    Tags that are none of ours allow nothing. Raises ApiError for a header that cannot be read.
+    """
+    wanted = read_header(request, "if-match", longest=1_000)
+    if wanted is None:
+        return None
+    tags = [tag.strip() for tag in wanted.split(",")]
+    if "*" in tags:
+        return None
+    found = [re.fullmatch(r'"v([1-9][0-9]{0,14})"', tag) for tag in tags]
+    return frozenset(int(tag[1]) - 1 for tag in found if tag)
 
 
 async def _read_bytes(request: Request, limit_bytes: int) -> bytes:

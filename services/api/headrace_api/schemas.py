@@ -269,6 +269,11 @@ class NodeRunsAnswer(Done):
     node_runs: list[FoundNodeRun]
 
 
+class PipelinesReported(Done):
+    reported: Annotated[int, Field(examples=[1])]
+    """Node runs that waited for this pipeline and are told its end."""
+
+
 class EventAnswer(Done):
     event_id: Annotated[str, Field(examples=["evt_0aZx81LmNpk3J9sQ"])]
 
@@ -355,5 +360,5 @@ class LedgerAnswer(Done):
 ANSWERS: tuple[type[BaseModel], ...] = (
     Problem, Done, AccessToken, WorkflowAnswer, WorkflowsAnswer, ValidationAnswer, VersionsAnswer, NodeAnswer,
     TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, NodeRunsAnswer, EventAnswer, MatchesAnswer,
-    ExplainAnswer, LedgerAnswer,
+    ExplainAnswer, LedgerAnswer, PipelinesReported,
 )  # fmt: skip

@@ -5,31 +5,22 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from headrace.adapters.clock import SystemClock
 from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
-from headrace.adapters.kafka.log import KafkaLog
-from headrace.adapters.kafka.settings import KafkaSettings
-from headrace.adapters.kafka.topics import check_topics, topic_specs
-from headrace.adapters.mongo.database import MongoDatabase
+from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
-from headrace.adapters.mongo.indexes import require_indexes
 from headrace.adapters.mongo.ledger import MongoLedger
 from headrace.adapters.mongo.runs import MongoRunStore
-from headrace.adapters.mongo.settings import MongoSettings
-from headrace.contracts.topics import TopicNames
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.stores import DefinitionStore, LedgerStore
-from headrace.runtime.metrics import Metrics
-from headrace.runtime.readiness import Readiness
-from headrace.runtime.service import Dependency
-from headrace.runtime.settings import Count, ServiceSettings
+from headrace.production import Production, ProductionSettings
+from headrace.runtime.settings import Count
 from headrace.runtime.tasks import Tasks
 from headrace_api.app import create_app
 from headrace_api.entrance import Entrance
 from headrace_api.ports import ApiPorts, Explainer
 from headrace_api.server import ApiServer
-from headrace_api.settings import ApiOptions, ApiSettings, Client
+from headrace_api.settings import ApiOptions, ApiSettings, Client, Integrations
 
 MakeExplainer = Callable[[DefinitionStore, Evaluator, LedgerStore], Explainer]
 """Gives the API the trigger's reasoning, which it must not import itself."""
@@ -44,11 +35,9 @@ class Admin(BaseModel):
     client_secret: Annotated[SecretStr, Field(min_length=16)]
 
 
-class ApiEnvironment(ServiceSettings):
+class ApiEnvironment(ProductionSettings):
     """What the process reads from its environment (docs/configuration.md)."""
 
-    kafka: KafkaSettings
-    mongodb: MongoSettings
     token_secret: Annotated[
         SecretStr,
         Field(
@@ -66,6 +55,7 @@ class ApiEnvironment(ServiceSettings):
     clients: tuple[Client, ...] = ()
     api: ApiOptions = ApiOptions()
     jq_processes: Count = 2
+    integrations: Integrations = Integrations()
 
     @model_validator(mode="after")
     def _check(self) -> "ApiEnvironment":
@@ -80,45 +70,35 @@ class ApiEnvironment(ServiceSettings):
         )  # fmt: skip
         # the models themselves, not their dumps: these would hide the secrets
         options = {name: getattr(self.api, name) for name in ApiOptions.model_fields}
-        return ApiSettings(token_secret=self.token_secret, clients=(admin, *self.clients), **options)
+        return ApiSettings(
+            token_secret=self.token_secret, clients=(admin, *self.clients), integrations=self.integrations, **options
+        )
 
 
-class ApiProcess:
+class ApiProcess(Production):
     """The api service with what it depends on. It answers probes itself, from before it is connected."""
 
     name = "api"
 
     def __init__(self, settings: ApiEnvironment, make_explainer: MakeExplainer | None = None) -> None:
-        self.settings = settings
-        clock, metrics = SystemClock(), Metrics()
-        self._topics = TopicNames(settings.topic_prefix)
-        self._log = KafkaLog(settings.kafka, clock)
-        self._database = MongoDatabase(settings.mongodb)
+        super().__init__(settings)
         self._evaluator = JqCage(Limits(children=settings.jq_processes))
-        definitions, ledger = MongoDefinitionStore(self._database), MongoLedger(self._database, clock)
-        self.readiness = Readiness()
+        definitions, ledger = MongoDefinitionStore(self.database), MongoLedger(self.database, self.clock)
         ports = ApiPorts(
-            log=self._log, runs=MongoRunStore(self._database), definitions=definitions, ledger=ledger,
-            evaluator=self._evaluator, clock=clock, topics=self._topics,
+            log=self.kafka, runs=MongoRunStore(self.database), definitions=definitions, ledger=ledger,
+            catalog=MongoCatalog(self.database),
+            evaluator=self._evaluator, clock=self.clock, topics=self.topics,
             explainer=make_explainer(definitions, self._evaluator, ledger) if make_explainer else None,
             complaint=self.readiness.complaint,
         )  # fmt: skip
-        app = create_app(ports, settings.service_settings(), metrics.registry)
+        app = create_app(ports, settings.service_settings(), self.metrics.registry)
         app.add_middleware(Entrance, readiness=self.readiness)
         self.door = ApiServer(app, settings.host, settings.port)
         # A broker that is away makes no difference to who only looks: what is to be published gets 503 by itself.
-        self.dependencies = (
-            Dependency("MongoDB", self._database.connect, self._database.ping, self._database.close),
-            Dependency("Kafka", self._log.start, _always, self._log.close),
-        )
-
-    async def check(self) -> None:
-        """See the protocol (headrace.runtime.service)."""
-        await require_indexes(self._database)
-        await check_topics(self.settings.kafka, topic_specs(self._topics))
+        self.dependencies = self.depending(check_kafka=_always)
 
     def start(self, tasks: Tasks) -> None:
-        """See the protocol. Requests are served from now on."""
+        """See the protocol (headrace.runtime.service). Requests are served from now on."""
 
     async def stop(self) -> None:
         """See the protocol."""

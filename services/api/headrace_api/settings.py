@@ -76,6 +76,15 @@ class StreamLimits(BaseModel):
     """How often the store is asked although the log said nothing: a wake-up call may be lost, a change may not."""
 
 
+class Integrations(BaseModel):
+    """What proves that a webhook of a third party is its own (docs/actions.md); without it there is no such route."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    github_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    gitlab_token: Annotated[SecretStr, Field(min_length=16)] | None = None
+
+
 class ApiOptions(BaseModel):
     """Settings of the api service that have a default."""
 
@@ -103,6 +112,7 @@ class ApiSettings(ApiOptions):
     token_secret: SecretStr
     """Signs the access tokens: 32 bytes or more, the same in every replica. A new one ends every session."""
     clients: tuple[Client, ...] = ()
+    integrations: Integrations = Integrations()
 
     @model_validator(mode="after")
     def _check(self) -> "ApiSettings":

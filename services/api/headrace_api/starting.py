@@ -37,7 +37,13 @@ class Started:
 
 
 async def start(
-    context: Context, principal: Principal, version: WorkflowVersion, request: StartRequest, body: Body, key: str | None
+    context: Context,
+    principal: Principal,
+    version: WorkflowVersion,
+    request: StartRequest,
+    body: Body,
+    key: str | None,
+    traceparent: str | None,
 ) -> Started:
     """Start a run of `version`. Raises ApiError, and UnavailableError when the command may not have been taken."""
     graph = context.definitions.graph(version)
@@ -49,7 +55,7 @@ async def start(
         message = f'The trigger "{node.identifier}" of "{version.identifier}" is not published, so nobody can start it.'
         raise ApiError("trigger_unavailable", message)
     values = _checked(trigger, request, body)
-    command = _command(context, principal, version, node, values, key)
+    command = _command(context, principal, version, node, values, key, traceparent)
     if key is not None:
         earlier = await _earlier(context, command)
         if earlier is not None:
@@ -93,7 +99,13 @@ def _checked(trigger: SelfServeTrigger, request: StartRequest, body: Body) -> Js
 
 
 def _command(
-    context: Context, principal: Principal, version: WorkflowVersion, node: Node, values: JsonObject, key: str | None
+    context: Context,
+    principal: Principal,
+    version: WorkflowVersion,
+    node: Node,
+    values: JsonObject,
+    key: str | None,
+    traceparent: str | None,
 ) -> StartRun:
     """The cause of a run with a key names the payload too, so that another payload under the same key is noticed."""
     if key is None:
@@ -110,7 +122,7 @@ def _command(
         trigger=node.identifier,
         output=values,
         created_by=principal.id,
-        causation=Causation(event_id, event_id),
+        causation=Causation(event_id, event_id, traceparent=traceparent),
     )
 
 

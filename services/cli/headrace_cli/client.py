@@ -98,6 +98,37 @@ class Client:
         path = f"/v1/workflows/runs/{_part(run_id)}/cancel"
         return self.request("POST", path, params={"force": "true"} if force else None)
 
+    # The catalog
+
+    def blueprints(self) -> list[JsonDict]:
+        return _list(self.get("/v1/blueprints"), "blueprints")
+
+    def blueprint(self, identifier: str) -> JsonDict:
+        """Raises NotFoundError."""
+        return _dict(self.get(f"/v1/blueprints/{_part(identifier)}"), "blueprint")
+
+    def save_blueprint(self, text: bytes) -> JsonDict:
+        """The blueprint as it is now: created, or replaced when it was there."""
+        try:
+            answer = self.send("POST", "/v1/blueprints", text)
+        except ConflictError:
+            identifier = _part(str(json.loads(text)["identifier"]))
+            answer = self.send("PUT", f"/v1/blueprints/{identifier}", text)
+        return _dict(answer, "blueprint")
+
+    def entities(self, blueprint: str, limit: int) -> list[JsonDict]:
+        """The first entities, by identifier. Raises NotFoundError when there is no such blueprint."""
+        return _list(self.get(f"/v1/blueprints/{_part(blueprint)}/entities", {"limit": limit}), "entities")
+
+    def entity(self, blueprint: str, identifier: str) -> JsonDict:
+        """Raises NotFoundError."""
+        return _dict(self.get(f"/v1/blueprints/{_part(blueprint)}/entities/{_part(identifier)}"), "entity")
+
+    def save_entity(self, blueprint: str, text: bytes, merge: bool) -> JsonDict:
+        """The entity as it is now: created, or replaced, or merged when it was there."""
+        query = "?upsert=true&merge=true" if merge else "?upsert=true"
+        return _dict(self.send("POST", f"/v1/blueprints/{_part(blueprint)}/entities{query}", text), "entity")
+
     # Events
 
     def send_event(self, event: JsonDict) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from headrace_cli.commands import apply, demo, dev, events, init, runs, serve, token, validate, workflows
+from headrace_cli.commands import apply, catalog, demo, dev, events, init, runs, serve, token, validate, workflows
 from headrace_cli.errors import CommandError, ExitCode, RejectedError
 from headrace_cli.session import DEFAULT_URL, OutputFormat, Session
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(events.app, name="events")
-for _module in (demo, dev, validate, apply, workflows, runs, token, init, serve):
+for _module in (demo, dev, validate, apply, workflows, catalog, runs, token, init, serve):
     _module.register(app)
 events.register(app)
 

@@ -68,6 +68,36 @@ def versions(documents: Sequence[JsonDict], width: int) -> list[Text]:
     return table(("VERSION", "SAVED (UTC)", "BY"), rows, width)
 
 
+def blueprints(documents: Sequence[JsonDict], width: int) -> list[Text]:
+    rows = []
+    for each in documents:
+        schema, relations = each.get("schema"), each.get("relations")
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        rows.append(
+            (
+                Text(str(each.get("identifier", "")), "bold"),
+                str(len(properties) if isinstance(properties, dict) else 0),
+                str(len(relations) if isinstance(relations, dict) else 0),
+                _when(each.get("updatedAt")),
+                str(each.get("title") or ""),
+            )
+        )
+    return table(("BLUEPRINT", "PROPERTIES", "RELATIONS", "UPDATED (UTC)", "TITLE"), rows, width)
+
+
+def entities(documents: Sequence[JsonDict], width: int) -> list[Text]:
+    rows = [
+        (
+            Text(str(each.get("identifier", "")), "bold"),
+            _when(each.get("updatedAt")),
+            str(each.get("updatedBy") or "-"),
+            str(each.get("title") or ""),
+        )
+        for each in documents
+    ]
+    return table(("ENTITY", "UPDATED (UTC)", "BY", "TITLE"), rows, width)
+
+
 def runs(documents: Sequence[JsonDict], width: int) -> list[Text]:
     rows = []
     for document in documents:

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import structlog
 
 from headrace.adapters.clock import SystemClock, random_id
+from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.claims import EmbeddedClaimStore
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.journal import Journal
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
-from headrace.adapters.http.caller import HttpCaller
 from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
 from headrace.contracts.topics import TopicNames
 from headrace.ports.caller import SigningSecrets
+from headrace.runtime.catalog_sweep import CatalogSweeper
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
 from headrace_api.app import create_app
@@ -27,10 +28,9 @@ from headrace_api.server import serve
 from headrace_api.settings import ApiSettings, Client
 from headrace_dev.keys import Keys, load_or_make
 from headrace_dev.settings import DevSettings
+from headrace_invoker.actions.wiring import make_performers, open_callers
 from headrace_invoker.app import InvokerService
 from headrace_invoker.handler import InvokerSettings
-from headrace_invoker.performance import Performers
-from headrace_invoker.webhook import WebhookPerformer
 from headrace_orchestrator.app import OrchestratorService
 from headrace_trigger.app import TriggerService
 from headrace_trigger.explaining import TriggerExplainer
@@ -63,10 +63,8 @@ class Engine:
         self.tasks = Tasks()
         self._open_stores(settings)
         self.evaluator = JqCage(Limits(children=settings.jq_processes))
-        self.caller = HttpCaller(
-            settings.egress.policy(),
-            now=lambda: self.clock.now() / 1000,
-            secrets=SigningSecrets((self.signing_secret,)),
+        self.callers = open_callers(
+            settings.egress.policy(), settings.actions(), lambda: self.clock.now() / 1000, self._signing
         )
         self._wire()
 
@@ -77,6 +75,10 @@ class Engine:
         return given.get_secret_value() if given else self.keys.signing_secret
 
     @property
+    def _signing(self) -> SigningSecrets:
+        return SigningSecrets((self.signing_secret,))
+
+    @property
     def api_url(self) -> str:
         """Where the API listens, once started."""
         return self._server.url
@@ -85,6 +87,7 @@ class Engine:
         """Start every service. Returns when the API answers; raises when its port is taken."""
         self._server = await serve(self.app, self.settings.host, self.settings.port)
         self.trigger.start(self.tasks)
+        CatalogSweeper(self.catalog, self.log, self.clock, self.topics).start(self.tasks)
         self.orchestrator.start(self.tasks)
         self.invoker.start(self.tasks)
         _log.info("engine started", url=self.api_url, data=str(self.settings.data) if self.settings.data else "memory")
@@ -96,9 +99,10 @@ class Engine:
         await self.invoker.stop()
         await self.orchestrator.stop()
         await self.tasks.stop()
-        await self.caller.close()
+        await self.callers.close()
         await self.evaluator.close()
         await self.runs.close()
+        await self.catalog.close()
         await self.log.close()
         if self._journal is not None:
             self._journal.close()
@@ -118,6 +122,7 @@ class Engine:
             max_claims=kept.claims,
             redeliverable_since=lambda: self.log.redeliverable_since(self.topics.node_requests),
         )
+        self.catalog = EmbeddedCatalog(self._journal)
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)
 
     def _wire(self) -> None:
@@ -126,21 +131,24 @@ class Engine:
         self.orchestrator = OrchestratorService(
             self.log, self.runs, self.definitions, self.evaluator, clock, topics, metrics
         )
-        performers = Performers({"WEBHOOK": WebhookPerformer(self.caller, clock)})
+        performers = make_performers(self.callers, self.log, clock, topics, self.settings.actions(), self._signing)
         self.invoker = InvokerService(
             self.log, self.claims, performers, clock, topics, metrics, random_id(),
             InvokerSettings(max_in_flight=self.settings.max_in_flight, alone=True),
         )  # fmt: skip
         ports = ApiPorts(
-            log=self.log, runs=self.runs, definitions=self.definitions, ledger=self.ledger, evaluator=self.evaluator,
-            clock=clock, topics=topics,
+            log=self.log, runs=self.runs, definitions=self.definitions, ledger=self.ledger, catalog=self.catalog,
+            evaluator=self.evaluator, clock=clock, topics=topics,
             explainer=TriggerExplainer(self.trigger.listeners, self.evaluator, self.ledger),
         )  # fmt: skip
         admin = Client(
             client_id=self.keys.client_id, client_secret=self.keys.client_secret, kind="user", user_id="dev",
             roles=("Admin",),
         )  # fmt: skip
-        settings = ApiSettings(token_secret=self.keys.token_secret, clients=(admin, *self.settings.clients))
+        settings = ApiSettings(
+            token_secret=self.keys.token_secret, clients=(admin, *self.settings.clients),
+            integrations=self.settings.integrations,
+        )  # fmt: skip
         self.app = create_app(ports, settings, metrics.registry)
 
 

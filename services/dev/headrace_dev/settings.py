@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from headrace.adapters.http.settings import Egress
 from headrace.runtime import settings
 from headrace.runtime.settings import PREFIX, Count, LogLevel, Settings
-from headrace_api.settings import Client
+from headrace_api.settings import Client, Integrations
+from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab
+from headrace_invoker.actions.wiring import ActionSettings
 
 __all__ = ["PREFIX", "DevSettings", "Egress", "Retention", "load"]
 
@@ -42,7 +44,17 @@ class DevSettings(Settings):
     max_in_flight: Count = 200
     """Calls of actions in flight at once."""
     jq_processes: Count = 2
+    runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
+    """Where KAFKA actions publish, instead of `headrace.runs`."""
+    github: Github = Github()
+    gitlab: Gitlab = Gitlab()
+    azure_devops: AzureDevops = AzureDevops()
+    integrations: Integrations = Integrations()
     log_level: LogLevel = "WARNING"
+
+    def actions(self) -> ActionSettings:
+        """What the actions are told."""
+        return ActionSettings(self.github, self.gitlab, self.azure_devops, self.runs_topic)
 
 
 def load(**given: Any) -> DevSettings:

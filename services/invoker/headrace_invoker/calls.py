@@ -9,8 +9,10 @@ after a change of owner.
 import asyncio
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from headrace.contracts.codec import encode_result
+from headrace.contracts.envelope import trace_fields
 from headrace.core.commands import Failed, InvokeNode, ReportAttempt
 from headrace.ports.log import Message
 from headrace.ports.stores import Claim, ClaimState
@@ -42,6 +44,10 @@ class Calls:
         """The job's attempt may have been made by somebody who did not report, and must not be repeated."""
         self._room.give_back()
         self._report(job, _unknown())
+
+    def can_ask(self, job: Job) -> bool:
+        """Whether the job's receiver can be asked what became of an attempt that somebody else may have made."""
+        return self._performers.asks(job.request)
 
     async def tend(self) -> None:
         """Claim the calls that take long, and renew the leases that are a third over. Raises UnavailableError."""
@@ -78,6 +84,9 @@ class Calls:
         return len(self._out)
 
     async def _call(self, job: Job) -> None:
+        trace = job.request.causation.traceparent
+        if trace is not None:  # in every log line of this task, whoever writes it
+            bind_contextvars(**trace_fields(trace))
         try:
             # asked right before the call: whatever was read from the log before may be somebody else's by now
             while not job.has_left and not self._around.is_fresh():  # a heartbeat sets no event
@@ -88,15 +97,16 @@ class Calls:
                 return
             job.called_at = began = self._around.clock.monotonic()
             try:
-                performance = await self._performers.perform(job.request)
+                performance = await self._performers.perform(job.request, job.doubtful)
             except Exception as error:
                 _log.error("action failed by a bug", request=job.id, exc_info=error)
                 performance = Performance(Failed("invalid", f"The engine could not perform this action: {error!r}"))
         finally:
             del self._out[job]
             self._room.give_back()
-        outcome = type(performance.outcome).__name__
-        self._around.metrics.attempt(job.request.type, outcome, self._around.clock.monotonic() - began)
+        if not job.request.poll:
+            outcome = type(performance.outcome).__name__
+            self._around.metrics.attempt(job.request.type, outcome, self._around.clock.monotonic() - began)
         self._report(job, performance)
 
     def _report(self, job: Job, performance: Performance) -> None:
@@ -105,9 +115,9 @@ class Calls:
     def _result(self, request: InvokeNode, performance: Performance) -> Message:
         report = ReportAttempt(
             run_id=request.run_id, at=self._around.clock.now(), node=request.node, node_run_id=request.node_run_id,
-            attempt=request.attempt, outcome=performance.outcome, logs=performance.logs,
+            attempt=request.attempt, outcome=performance.outcome, logs=performance.logs, poll=request.poll,
         )  # fmt: skip
-        return encode_result(report, self._around.topics)
+        return encode_result(report, self._around.topics, request.causation.traceparent)
 
 
 def _unknown() -> Performance:

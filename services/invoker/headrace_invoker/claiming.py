@@ -4,7 +4,7 @@
 * DONE: the call was made and its result is kept; publish it again;
 * live claim of somebody else: park until its lease ends, then look again;
 * expired claim: take it over with a higher fence and call again. With `delivery: at_most_once` the outcome is reported
-  as unknown instead.
+  as unknown instead, unless the receiver can be asked what became of the attempt (`Performers.asks`).
 
 Claims are written by compare-and-set, in batches, and only when there is room to make their calls at once, so that no
 lease runs while its request waits. A claim in our own name under which nothing is in hand is one that we wrote without
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from headrace.contracts.envelope import trace_headers
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message
 from headrace.ports.stores import Claim, ClaimState
@@ -106,7 +107,8 @@ class Claiming:
         return lost
 
     def _begin(self, job: Job, before: Claim | None) -> None:
-        if self._may_have_been_sent(before):
+        job.doubtful = job.doubtful or (before is not None and before.owner != self._around.owner)
+        if self._may_have_been_sent(before) and not self._calls.can_ask(job):
             self._calls.report_unknown(job)
         else:
             self._calls.begin(job)
@@ -114,7 +116,9 @@ class Claiming:
     def _repeat_or_park(self, job: Job, claim: Claim, now: int) -> None:
         if claim.state == "DONE":
             job.is_recorded = True
-            self._finisher.take(job, Message(self._around.topics.node_results, job.request.run_id, claim.result))
+            trace = trace_headers(job.request.causation.traceparent)
+            result = Message(self._around.topics.node_results, job.request.run_id, claim.result, trace)
+            self._finisher.take(job, result)
             return
         task = asyncio.create_task(self._park(job, claim.until - now))
         self._parked.add(task)

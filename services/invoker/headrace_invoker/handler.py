@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from headrace.contracts.codec import UndecodableMessageError, decode_request
-from headrace.contracts.envelope import is_redelivered
+from headrace.contracts.envelope import is_redelivered, trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.ports.clock import Clock
 from headrace.ports.errors import UnavailableError
@@ -131,14 +131,15 @@ class Invoker:
                 request = decode_request(record)
             except UndecodableMessageError as error:
                 self._around.metrics.dead_letter(record.topic, "undecodable")
-                _log.error("record dead-lettered", topic=record.topic, offset=record.offset, error=str(error))
+                trace = trace_fields(traceparent_of(record))
+                _log.error("record dead-lettered", topic=record.topic, offset=record.offset, error=str(error), **trace)
                 letters.append((record, dead_letter(record, error, GROUP, self._around.clock.now())))
                 continue
             if self._memory.knows(request.id, record, done):
                 continue
-            job = Job(request, record, done)
+            job = Job(request, record, done, doubtful=self._may_be_known(record))
             self._memory.hold(job)
-            (slow if job.is_eager or self._may_be_known(record) else fast).append(job)
+            (slow if job.is_eager or job.doubtful else fast).append(job)
         return fast, slow, letters
 
     def _may_be_known(self, record: Record) -> bool:

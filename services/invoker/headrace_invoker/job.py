@@ -20,6 +20,8 @@ class Job:
     request: InvokeNode
     record: Record
     done: Done
+    doubtful: bool = False
+    """Another process may have made its call before."""
     stage: Stage = "waiting"
     has_left: bool = False
     """Its partition went to another member before its call began: it must never begin."""

@@ -19,20 +19,31 @@ class Performance:
 class Performer(Protocol):
     """Performs attempts of one type of action. Never raises for what a workflow or a receiver did wrong."""
 
-    async def perform(self, request: InvokeNode) -> Performance: ...
+    async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
+        """Perform the attempt, or the poll. `doubtful`: another process may have made this very call before."""
+        ...
 
 
 class Performers:
-    """The performers by action type; a type without one fails with a sentence that says so."""
+    """The performers by action type; a type without one fails with a sentence that says so.
 
-    def __init__(self, performers: Mapping[str, Performer]) -> None:
+    `asking` names the types whose performers ask the receiver what became of a doubtful attempt before they repeat it:
+    they are given even those that must not be made twice.
+    """
+
+    def __init__(self, performers: Mapping[str, Performer], asking: frozenset[str] = frozenset()) -> None:
         self._performers = dict(performers)
+        self._asking = asking
 
-    async def perform(self, request: InvokeNode) -> Performance:
-        """Perform the attempt."""
+    def asks(self, request: InvokeNode) -> bool:
+        """Whether a doubtful attempt of this kind is in good hands."""
+        return request.type in self._asking
+
+    async def perform(self, request: InvokeNode, doubtful: bool = False) -> Performance:
+        """Perform the attempt, or the poll; see Performer."""
         performer = self._performers.get(request.type)
         if performer is None:
             known = ", ".join(sorted(self._performers))
             message = f"This engine cannot perform {request.type} actions yet; it can perform: {known}."
             return Performance(Failed("unsupported", message))
-        return await performer.perform(request)
+        return await performer.perform(request, doubtful)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from headrace.contracts.envelope import TRACEPARENT
 from headrace.core.commands import Accepted, AttemptFailureKind, Failed, InvokeNode, Outcome, Succeeded
 from headrace.core.json import Json, JsonObject
 from headrace.core.limits import JSON_DEPTH
@@ -20,7 +21,7 @@ MAX_SYNCHRONOUS_SECONDS = 300.0
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 _RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_KINDS: Mapping[FailureKind, AttemptFailureKind] = {
+FAILURE_KINDS: Mapping[FailureKind, AttemptFailureKind] = {
     "refused": "refused", "invalid": "invalid", "too-large": "invalid", "redirect": "refused", "timeout": "timeout",
 }  # fmt: skip
 
@@ -36,8 +37,8 @@ class WebhookPerformer:
         self._caller = caller
         self._clock = clock
 
-    async def perform(self, request: InvokeNode) -> Performance:
-        """Make the call and read the answer."""
+    async def perform(self, request: InvokeNode, doubtful: bool = False) -> Performance:
+        """Make the call and read the answer. A doubtful call is made too: receivers know it by its `webhook-id`."""
         try:
             call = build_call(request)
         except InvalidConfigError as error:
@@ -94,6 +95,8 @@ def _headers(given: Json, request: InvokeNode, has_body: bool) -> dict[str, str]
     names = {name.lower() for name in headers}
     if has_body and "content-type" not in names:
         headers["Content-Type"] = "application/json"
+    if request.causation.traceparent is not None and TRACEPARENT not in names:
+        headers[TRACEPARENT] = request.causation.traceparent
     headers["X-Port-Workflow-Run-Id"] = request.run_id
     headers["X-Port-Node-Run-Id"] = request.node_run_id
     return headers
@@ -114,7 +117,7 @@ def read_outcome(request: InvokeNode, outcome: CallOutcome, now: int) -> Outcome
 
 
 def _failure(request: InvokeNode, failure: CallFailure) -> Failed:
-    kind = _KINDS.get(failure.kind, "connection")
+    kind = FAILURE_KINDS.get(failure.kind, "connection")
     retryable = kind in ("connection", "timeout")
     if failure.sent and request.delivery == "at_most_once" and retryable:
         message = f"{failure.message} The receiver may or may not have done its work, and delivery is at most once."

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from headrace.contracts.codec import UndecodableMessageError, decode_command
+from headrace.contracts.envelope import trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command, StartRun
 from headrace.core.plan import Plan
@@ -118,7 +119,8 @@ class Orchestrator:
                 command = decode_command(record)
             except UndecodableMessageError as error:
                 self._metrics.dead_letter(record.topic, "undecodable")
-                _log.error("record dead-lettered", topic=record.topic, offset=record.offset, error=str(error))
+                trace = trace_fields(traceparent_of(record))
+                _log.error("record dead-lettered", topic=record.topic, offset=record.offset, error=str(error), **trace)
                 letters.append(dead_letter(record, error, GROUP, self._clock.now()))
             else:
                 run = work[command.run_id]
@@ -130,10 +132,10 @@ class Orchestrator:
 
     async def _round(self, work: dict[str, Work], fresh: bool) -> dict[str, Work]:
         """Load, decide, save and publish once; the work that must be done again on a fresh read."""
+        save = self._outbox.begin()
         turns = await self._decide(work, await self._load(work, fresh))
         doubtful = set() if fresh else {run_id for run_id, turn in turns.items() if turn.refused and turn.from_cache}
         settled = {run_id: turn for run_id, turn in turns.items() if run_id not in doubtful}
-        save = self._outbox.begin()
         lost = await self._save([turn.next for turn in settled.values() if turn.next is not None])
         kept = [turn for run_id, turn in settled.items() if run_id not in lost]
         saved = [turn.next for turn in kept if turn.next is not None]
@@ -205,7 +207,8 @@ class Orchestrator:
         reason = _reason(error)
         for record in records:
             self._metrics.dead_letter(record.topic, reason)
-            _log.error("record dead-lettered", topic=record.topic, offset=record.offset, reason=reason, exc_info=error)
+            where = {"topic": record.topic, "offset": record.offset, **trace_fields(traceparent_of(record))}
+            _log.error("record dead-lettered", **where, reason=reason, exc_info=error)
         return [dead_letter(record, error, GROUP, self._clock.now()) for record in records]
 
 

@@ -51,7 +51,8 @@ class Outbox:
         self._unmarked: dict[str, tuple[int, int]] = {}
 
     def begin(self) -> Save:
-        """Runs are about to be saved, to be published with `publish`."""
+        """Runs are about to be decided and saved, to be published with `publish`. Call it before their `saved_at` is
+        taken, from which a sweep counts."""
         return Save(self._clock.monotonic(), self._membership.revocations)
 
     async def publish(self, save: Save, saved: Sequence[StoredRun], found: Sequence[StoredRun] = ()) -> None:

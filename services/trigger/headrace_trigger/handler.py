@@ -15,13 +15,12 @@ import structlog
 
 from headrace.contracts.codec import encode_command
 from headrace.contracts.entity_change import BadEventError, EntityChange, decode_entity_change
-from headrace.contracts.envelope import dump
+from headrace.contracts.envelope import dump, trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import StartRun
 from headrace.core.expression import Answer, Evaluation
 from headrace.core.matching import Judgement, Listener, TriggerIndex, judge
-from headrace.core.run import Causation
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.log import Log, Message, Record
@@ -109,7 +108,8 @@ class TriggerHandler:
             change = decode_entity_change(record)
         except BadEventError as error:
             self._metrics.dead_letter(record.topic, "bad-event")
-            _log.warning("event dead-lettered", topic=record.topic, offset=record.offset, error=str(error))
+            trace = trace_fields(traceparent_of(record))
+            _log.warning("event dead-lettered", topic=record.topic, offset=record.offset, error=str(error), **trace)
             messages.append(dead_letter(record, error, GROUP, self._clock.now()))
             return None
         candidates = index.candidates(change.action, change.blueprint, change.property, change.event)
@@ -151,7 +151,6 @@ class TriggerHandler:
         return _verdict(listener, "matched", judgement.reason, run_id)
 
     def _start(self, listener: Listener, change: EntityChange, run_id: str) -> StartRun:
-        causation = change.causation
         return StartRun(
             run_id=run_id,
             at=self._clock.now(),
@@ -160,7 +159,7 @@ class TriggerHandler:
             trigger=listener.trigger,
             output=change.event,
             created_by=CREATED_BY,
-            causation=Causation(change.event_id, causation.root_event_id, causation.depth, causation.chain),
+            causation=change.causation,
         )
 
 

@@ -33,6 +33,7 @@ RUN_EVENT_TYPES: dict[type[Event], str] = {
     events.RunStarted: "io.headrace.run.started",
     events.NodeStarted: "io.headrace.node.started",
     events.NodeAccepted: "io.headrace.node.accepted",
+    events.PollStarted: "io.headrace.poll.started",
     events.NodeReported: "io.headrace.node.reported",
     events.AttemptFailed: "io.headrace.attempt.failed",
     events.AttemptStarted: "io.headrace.attempt.started",
@@ -54,7 +55,8 @@ _FIXED_HEADERS = {
 def encode_event(run: Run, event: Event, names: TopicNames, traceparent: str | None = None) -> Message:
     """The record that tells the world about an event, keyed by its run.
 
-    `run` is the run after the event, or any later state of it. Raises UnencodableMessageError.
+    `run` is the run after the event, or any later state of it. Without a `traceparent` the record carries that of the
+    run's cause. Raises UnencodableMessageError.
     """
     kind = type(event)
     at = iso(event.at)
@@ -68,7 +70,7 @@ def encode_event(run: Run, event: Event, names: TopicNames, traceparent: str | N
         ("ce_id", f"{run.id}/{event.seq}".encode()),
         ("ce_time", at.encode()),
         ("ce_subject", run.id.encode()),
-        *trace_headers(traceparent),
+        *trace_headers(traceparent or run.causation.traceparent),
     )
     return Message(names.run_events, run.id, dump(data), headers)
 
@@ -105,7 +107,9 @@ def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
         case events.RunCancelling():
             data["by"] = event.by
         case events.NodeAccepted():
-            data |= {**_node(run, event.node), "output": event.output, "logs": public_log_objects(event.logs)}
+            _add_accepted(data, run, event)
+        case events.PollStarted():
+            data |= {**_node(run, event.node), "attempt": event.attempt, "poll": event.poll}
         case events.NodeReported():
             data |= {
                 **_node(run, event.node), "reportId": event.report_id, "output": event.output,
@@ -128,6 +132,19 @@ def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
 
 def _node(run: Run, node: str) -> JsonObject:
     return {"node": node, "nodeRunId": run.nodes[node].id}
+
+
+def _add_accepted(data: JsonObject, run: Run, event: events.NodeAccepted) -> None:
+    """What most acceptances do not have is left out."""
+    data |= {**_node(run, event.node), "output": event.output, "logs": public_log_objects(event.logs)}
+    if event.external_run_id is not None:
+        data["externalRunId"] = event.external_run_id
+    if event.links is not None:
+        data["links"] = list(event.links)
+    if event.poll is not None:
+        data["poll"] = timer_object(event.poll)
+    if event.poll_state is not None:
+        data["pollState"] = event.poll_state
 
 
 def _add_completed(data: JsonObject, event: events.NodeCompleted) -> None:
@@ -159,7 +176,15 @@ def _read_node_started(data: dict[str, Any]) -> events.NodeStarted:
 
 def _read_node_accepted(data: dict[str, Any]) -> events.NodeAccepted:
     it = models.NodeAcceptedMessage.model_validate(data)
-    return events.NodeAccepted(it.seq, it.at, it.node, it.output, read_logs(it.logs))
+    return events.NodeAccepted(
+        it.seq, it.at, it.node, it.output, read_logs(it.logs), it.external_run_id,
+        None if it.links is None else tuple(it.links), None if it.poll is None else read_timer(it.poll), it.poll_state,
+    )  # fmt: skip
+
+
+def _read_poll_started(data: dict[str, Any]) -> events.PollStarted:
+    it = models.PollStartedMessage.model_validate(data)
+    return events.PollStarted(it.seq, it.at, it.node, it.attempt, it.poll)
 
 
 def _read_node_reported(data: dict[str, Any]) -> events.NodeReported:
@@ -204,6 +229,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Event]] = {
     RUN_EVENT_TYPES[events.RunStarted]: _read_run_started,
     RUN_EVENT_TYPES[events.NodeStarted]: _read_node_started,
     RUN_EVENT_TYPES[events.NodeAccepted]: _read_node_accepted,
+    RUN_EVENT_TYPES[events.PollStarted]: _read_poll_started,
     RUN_EVENT_TYPES[events.NodeReported]: _read_node_reported,
     RUN_EVENT_TYPES[events.AttemptFailed]: _read_attempt_failed,
     RUN_EVENT_TYPES[events.AttemptStarted]: _read_attempt_started,

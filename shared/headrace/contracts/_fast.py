@@ -58,6 +58,8 @@ def read_request(data: dict[str, Any]) -> InvokeNode | None:
         return None
     if causation is None or data.get("type") != "invokeNode" or tuple(map(type, fields)) not in _REQUESTS:
         return None
+    if "poll" in data or "origin" in data:
+        return None
     id_, run, workflow, version, node, node_run, attempt, type_, synchronized, on_timeout, timeout, delivery = fields
     if on_timeout not in _ON_TIMEOUT or delivery not in _DELIVERY:
         return None
@@ -76,6 +78,8 @@ def read_result(data: dict[str, Any]) -> ReportAttempt | None:
         return None
     if outcome is None or logs is None or data.get("type") != "reportAttempt" or tuple(map(type, fields)) != _RESULT:
         return None
+    if "poll" in data:
+        return None
     run, at, node, node_run, attempt = fields
     return ReportAttempt(run, at, node, node_run, attempt, outcome, logs)
 
@@ -84,11 +88,14 @@ def _read_causation(part: Any) -> Causation | None:
     event_id, root_event_id, depth, chain = fields = _cause(part)
     if tuple(map(type, fields)) != _CAUSE:
         return None
+    traceparent = part.get("traceparent")
+    if traceparent is not None and type(traceparent) is not str:
+        return None
     if not chain:
-        return Causation(event_id, root_event_id, depth, _NO_NAMES)
+        return Causation(event_id, root_event_id, depth, _NO_NAMES, traceparent)
     if not all(type(name) is str for name in chain):
         return None
-    return Causation(event_id, root_event_id, depth, tuple(chain))
+    return Causation(event_id, root_event_id, depth, tuple(chain), traceparent)
 
 
 def _read_outcome(part: Any) -> Outcome | None:
@@ -96,7 +103,7 @@ def _read_outcome(part: Any) -> Outcome | None:
     if kind != "succeeded" and kind != "accepted":
         return None
     output = part["output"]
-    if type(output) is not dict:
+    if type(output) is not dict or len(part) != 2:
         return None
     return Succeeded(output) if kind == "succeeded" else Accepted(output)
 

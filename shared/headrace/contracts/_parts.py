@@ -2,23 +2,51 @@
 
 from collections.abc import Mapping, Sequence
 
-from headrace.contracts._wire import CausationPart, LogPart, PublicLogPart, PublicTimerPart
+from headrace.contracts._wire import CausationPart, LogPart, OriginPart, PublicLogPart, PublicTimerPart
+from headrace.core.commands import Accepted, Origin
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation, LogLine, Timer
 from headrace.core.times import iso
 
 
 def causation_object(causation: Causation) -> JsonObject:
-    return {
+    data: JsonObject = {
         "eventId": causation.event_id,
         "rootEventId": causation.root_event_id,
         "depth": causation.depth,
         "chain": list(causation.chain),
     }
+    if causation.traceparent is not None:
+        data["traceparent"] = causation.traceparent
+    return data
 
 
 def read_causation(part: CausationPart) -> Causation:
-    return Causation(part.event_id, part.root_event_id, part.depth, tuple(part.chain))
+    return Causation(part.event_id, part.root_event_id, part.depth, tuple(part.chain), part.traceparent)
+
+
+def origin_object(origin: Origin) -> JsonObject:
+    return {
+        "createdBy": origin.created_by,
+        "triggerType": origin.trigger_type,
+        "runAt": origin.run_at,
+        "nodeAt": origin.node_at,
+    }
+
+
+def read_origin(part: OriginPart | None) -> Origin | None:
+    return None if part is None else Origin(part.created_by, part.trigger_type, part.run_at, part.node_at)
+
+
+def followed_object(accepted: Accepted) -> JsonObject:
+    """What an acceptance says beyond its output; nothing where it only waits for a report."""
+    data: JsonObject = {
+        "externalRunId": accepted.external_run_id,
+        "links": None if accepted.links is None else list(accepted.links),
+        "pollAfterSeconds": accepted.poll_after_seconds,
+        "pollState": accepted.poll_state,
+    }
+    return {name: value for name, value in data.items() if value is not None}
 
 
 def log_objects(lines: Sequence[LogLine]) -> list[Json]:

@@ -3,7 +3,7 @@
 from typing import Any, assert_never
 
 from headrace.contracts import messages
-from headrace.contracts._parts import read_causation, read_logs
+from headrace.contracts._parts import read_causation, read_logs, read_origin
 from headrace.core.commands import (
     Accepted,
     CancelRun,
@@ -46,14 +46,16 @@ def read_report(data: dict[str, Any]) -> ReportNode:
 def read_result(data: dict[str, Any]) -> ReportAttempt:
     it = messages.AttemptResultMessage.model_validate(data)
     outcome = _read_outcome(it.outcome)
-    return ReportAttempt(it.run_id, it.at, it.node, it.node_run_id, it.attempt, outcome, read_logs(it.logs))
+    logs = read_logs(it.logs)
+    return ReportAttempt(it.run_id, it.at, it.node, it.node_run_id, it.attempt, outcome, logs, it.poll)
 
 
 def read_request(data: dict[str, Any]) -> InvokeNode:
     it = messages.InvokeNodeMessage.model_validate(data)
     return InvokeNode(
         it.id, it.run_id, it.workflow, it.version, it.node, it.node_run_id, it.attempt, it.node_type, it.config,
-        it.synchronized, it.on_timeout, it.timeout_seconds, it.delivery, read_causation(it.causation),
+        it.synchronized, it.on_timeout, it.timeout_seconds, it.delivery, read_causation(it.causation), it.poll,
+        it.poll_state, read_origin(it.origin),
     )  # fmt: skip
 
 
@@ -62,7 +64,8 @@ def _read_outcome(part: messages.SucceededPart | messages.AcceptedPart | message
         case messages.SucceededPart():
             return Succeeded(part.output)
         case messages.AcceptedPart():
-            return Accepted(part.output)
+            links = None if part.links is None else tuple(part.links)
+            return Accepted(part.output, part.external_run_id, links, part.poll_after_seconds, part.poll_state)
         case messages.FailedPart():
             return Failed(part.kind, part.message, part.retryable, part.output, part.retry_after_seconds)
         case _:

@@ -69,6 +69,22 @@ class NodeAcceptedMessage(NodeEvent):
     type: Literal["io.headrace.node.accepted"]
     output: Object
     logs: list[PublicLogPart] = Field(default_factory=list)
+    external_run_id: str | None = None
+    """The id of the receiver's own job."""
+    links: list[str] | None = None
+    poll: PublicTimerPart | None = None
+    """When the receiver is asked how the work stands; missing: a report says it."""
+    poll_state: Object | None = None
+    """The engine's own notes for that."""
+
+
+class PollStartedMessage(NodeEvent):
+    """The receiver is asked how accepted work stands."""
+
+    type: Literal["io.headrace.poll.started"]
+    attempt: int
+    poll: int
+    """The number of the poll in its attempt, from 1."""
 
 
 class NodeReportedMessage(NodeEvent):
@@ -142,6 +158,7 @@ RUN_EVENT_MODELS: dict[str, type[RunEvent]] = {
     "run-started": RunStartedMessage,
     "node-started": NodeStartedMessage,
     "node-accepted": NodeAcceptedMessage,
+    "poll-started": PollStartedMessage,
     "node-reported": NodeReportedMessage,
     "attempt-failed": AttemptFailedMessage,
     "attempt-started": AttemptStartedMessage,

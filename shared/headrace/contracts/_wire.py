@@ -58,6 +58,17 @@ class CausationPart(Wire):
     """How many runs came before on this chain."""
     chain: list[str] = Field(default_factory=list)
     """Identifiers of the workflows that ran before on this chain, oldest first."""
+    traceparent: str | None = None
+    """W3C trace context of what led to the run; missing when there was none."""
+
+
+class OriginPart(Wire):
+    """Who started the run, and since when the run and the node run are under way."""
+
+    created_by: str
+    trigger_type: str
+    run_at: Millis
+    node_at: Millis
 
 
 class LogPart(Wire):

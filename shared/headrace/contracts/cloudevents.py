@@ -84,6 +84,8 @@ def parse_structured(event: Json, content_type: str) -> tuple[Attributes, JsonOb
             continue
         if isinstance(value, str):
             given[name] = value
+        elif name == "traceparent":
+            continue  # malformed, and no event is refused for that
         elif name in _CORE or isinstance(value, dict | list | float):
             raise BadCloudEventError(pointer(name), "must be a string")
         else:  # an extension may be a boolean or an integer; as text it reads as in binary mode

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from headrace.contracts import _fast, _reading
 from headrace.contracts._event_codec import decode_event, encode_event
-from headrace.contracts._parts import causation_object, log_objects
+from headrace.contracts._parts import causation_object, followed_object, log_objects, origin_object
 from headrace.contracts.envelope import (
     UndecodableMessageError,
     UnencodableMessageError,
@@ -55,10 +55,12 @@ __all__ = [
 def encode_command(command: Command, names: TopicNames, traceparent: str | None = None) -> Message:
     """The record that carries a command, for the topic where it belongs, keyed by its run.
 
-    Raises UnencodableMessageError.
+    Without a `traceparent`, a start carries that of its cause. Raises UnencodableMessageError.
     """
     if isinstance(command, ReportAttempt):
         return encode_result(command, names, traceparent)
+    if traceparent is None and isinstance(command, StartRun):
+        traceparent = command.causation.traceparent
     return Message(names.run_commands, command.run_id, dump(_command_object(command)), trace_headers(traceparent))
 
 
@@ -82,6 +84,8 @@ def encode_result(report: ReportAttempt, names: TopicNames, traceparent: str | N
         "nodeRunId": report.node_run_id, "attempt": report.attempt, "outcome": _outcome_object(report.outcome),
         "logs": log_objects(report.logs),
     }  # fmt: skip
+    if report.poll:
+        data["poll"] = report.poll
     return Message(names.node_results, report.run_id, dump(data), trace_headers(traceparent))
 
 
@@ -95,7 +99,11 @@ def decode_result(record: Record) -> ReportAttempt:
 
 
 def encode_request(request: InvokeNode, names: TopicNames, traceparent: str | None = None) -> Message:
-    """The record that asks the invoker for an attempt, keyed by its node run. Raises UnencodableMessageError."""
+    """The record that asks the invoker for an attempt, keyed by its node run.
+
+    Without a `traceparent` it carries that of the run's cause. Raises UnencodableMessageError.
+    """
+    traceparent = traceparent or request.causation.traceparent
     data = {
         "v": 1, "type": "invokeNode", "id": request.id, "runId": request.run_id, "workflow": request.workflow,
         "version": request.version, "node": request.node, "nodeRunId": request.node_run_id,
@@ -104,6 +112,10 @@ def encode_request(request: InvokeNode, names: TopicNames, traceparent: str | No
         "timeoutSeconds": request.timeout_seconds, "delivery": request.delivery,
         "causation": causation_object(request.causation),
     }  # fmt: skip
+    if request.poll:
+        data |= {"poll": request.poll, "pollState": request.poll_state}
+    if request.origin is not None:
+        data["origin"] = origin_object(request.origin)
     return Message(names.node_requests, request.node_run_id, dump(data), trace_headers(traceparent))
 
 
@@ -148,7 +160,7 @@ def _outcome_object(outcome: Outcome) -> JsonObject:
         case Succeeded():
             return {"type": "succeeded", "output": outcome.output}
         case Accepted():
-            return {"type": "accepted", "output": outcome.output}
+            return {"type": "accepted", "output": outcome.output, **followed_object(outcome)}
         case Failed():
             return {
                 "type": "failed", "kind": outcome.kind, "message": outcome.message, "retryable": outcome.retryable,

@@ -21,7 +21,8 @@ VERSION = 1
 
 _NODE = 1
 _COLUMNS = 21
-"""Of the row of a node run: where its node stands, and how many columns this release knows."""
+_MOST_COLUMNS = 23
+"""Of the row of a node run: where its node stands, how many columns every row has, and how many this release knows."""
 
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From version n to n+1."""
@@ -37,6 +38,7 @@ class UndecodableDocumentError(HeadraceError):
 def encode_run(run: Run) -> bytes:
     """The run as bytes; the same history always gives the same bytes. Raises UnencodableMessageError."""
     cause = run.causation
+    trace = {} if cause.traceparent is None else {"traceparent": cause.traceparent}
     return dump(
         {
             "v": VERSION, "id": run.id, "workflow": run.workflow, "version": run.version, "trigger": run.trigger,
@@ -46,7 +48,7 @@ def encode_run(run: Run) -> bytes:
             "nodes": [_node_row(node) for node in run.nodes.values()],
             "outputs": _output_list(run), "edges": list(run.edges.items()),
             "timers": [(timer.id, timer.node, timer.attempt, timer.kind, timer.due_at) for timer in run.timers],
-            "label": run.label, "cancelledBy": run.cancelled_by,
+            "label": run.label, "cancelledBy": run.cancelled_by, **trace,
         }
     )  # fmt: skip
 
@@ -58,9 +60,9 @@ def decode_run(document: bytes) -> Run:
         nodes = {row[_NODE]: _read_node(row) for row in data["nodes"]}
         return Run(
             data["id"], data["workflow"], data["version"], data["trigger"], data["triggerType"], data["createdBy"],
-            data["createdAt"], data["updatedAt"], _read_causation(data["causation"]), data["status"], data["result"],
-            data["completedAt"], data["seq"], nodes, _read_outputs(data["outputs"], nodes),
-            dict(data["edges"]),
+            data["createdAt"], data["updatedAt"], _read_causation(data["causation"], data.get("traceparent")),
+            data["status"], data["result"], data["completedAt"], data["seq"], nodes,
+            _read_outputs(data["outputs"], nodes), dict(data["edges"]),
             tuple(Timer(*timer) for timer in data["timers"]), data["label"], data["cancelledBy"],
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -123,12 +125,13 @@ def _read_messages(index: list[Any], rest: bytes) -> tuple[list[Message], int]:
 def _node_row(node: NodeRun) -> tuple[Any, ...]:
     """A node run as a row: names would be a third of the document. A new column goes to the end, and stays there."""
     failed, logs = node.failed_attempts, node.logs
+    polled = (node.poll, node.poll_state) if node.poll or node.poll_state is not None else ()
     return (
         node.id, node.node, node.type, node.status, node.phase, node.attempt, node.created_at, node.updated_at,
         node.completed_at, node.result, node.config, node.output, node.error, node.outlet, node.label,
         node.external_run_id, node.links, [(one.attempt, one.at, one.error) for one in failed] if failed else (),
         [(line.at, line.level, line.message, line.tags) for line in logs] if logs else (), node.logs_dropped,
-        node.reports,
+        node.reports, *polled,
     )  # fmt: skip
 
 
@@ -143,6 +146,7 @@ def _read_node(row: list[Any]) -> NodeRun:
         outlet, label, external_run_id, tuple(links) if links else (),
         tuple([FailedAttempt(*entry) for entry in failed]) if failed else (),
         tuple([_read_log(*entry) for entry in logs]) if logs else (), logs_dropped, tuple(reports) if reports else (),
+        *row[_COLUMNS:_MOST_COLUMNS],
     )  # fmt: skip
 
 
@@ -185,6 +189,6 @@ def _read_log(at: int, level: LogLevel, message: str, tags: list[list[str]]) -> 
     return LogLine(at, level, message, tuple((name, value) for name, value in tags))
 
 
-def _read_causation(entry: list[Any]) -> Causation:
+def _read_causation(entry: list[Any], traceparent: str | None) -> Causation:
     event_id, root_event_id, depth, chain = entry
-    return Causation(event_id, root_event_id, depth, tuple(chain))
+    return Causation(event_id, root_event_id, depth, tuple(chain), traceparent)

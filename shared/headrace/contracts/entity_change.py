@@ -11,7 +11,7 @@ import orjson
 
 from headrace.contracts import cloudevents, strict_json
 from headrace.contracts._times import LATEST, parse_iso
-from headrace.contracts.envelope import dump, trace_headers
+from headrace.contracts.envelope import TRACEPARENT, dump, read_traceparent, trace_headers, traceparent_of
 from headrace.contracts.record import Headers, Message, Record
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
@@ -28,6 +28,7 @@ MAX_DEPTH = 1_000
 """A causation deeper than this is made up: the loop guard cuts long before."""
 
 EVENT_ID_HEADER = "event-id"
+_TRACE_HEADER = cloudevents.PREFIX + TRACEPARENT
 _ROOT, _DEPTH, _CHAIN = "causationroot", "causationdepth", "causationchain"
 """CloudEvents extensions that carry the causation, so that the loop guard sees through the events of a run."""
 
@@ -101,7 +102,7 @@ def decode_entity_change(record: Record) -> EntityChange:
         raise BadEventError(error.where, error.reason) from None
     at = record.timestamp if attributes.time is None else _instant(attributes.time, "header ce_time")
     id_ = event_id(attributes.source, attributes.id)
-    causation = _causation(id_, attributes.extensions, "header ce_")
+    causation = _causation(record, id_, attributes.extensions, "header ce_")
     return read_entity_change(_event(value), id_, attributes.source, at, causation)
 
 
@@ -145,14 +146,15 @@ def encode_entity_change(
     """The record of a change that we publish: a CloudEvent in binary mode, keyed by blueprint and entity.
 
     `source` and `id` name the event: equal ones are one event for every consumer. `at` stands in for a missing
-    `trigger.at`. `cause` and `workflow` are those of
-    the run that made the change, if one did: runs that it starts know how deep they are. Raises BadEventError for an
+    `trigger.at`. `cause` and `workflow` are those of the run that made the change, if one did: runs that it starts know
+    how deep they are, and without a `traceparent` it belongs to the trace of that run. Raises BadEventError for an
     object that is no entity change, UnencodableMessageError for one that cannot be written.
     """
     change = read_entity_change(event, event_id(source, id), source, at)
     extensions = {}
     if cause is not None:
         chain = cause.chain if workflow is None else (*cause.chain, workflow)
+        traceparent = traceparent or cause.traceparent
         extensions = {_ROOT: cause.root_event_id, _DEPTH: str(cause.depth + 1), _CHAIN: dump(chain).decode()}
     key = f"{change.blueprint}/{change.entity}"
     attributes = cloudevents.Attributes(id, source, _TYPES[change.action], key, iso(change.at), extensions)
@@ -172,14 +174,14 @@ def _decode_plain(record: Record, headers: dict[str, str], event: JsonObject) ->
         given = f"{record.source.partition}/{record.offset}/{record.timestamp}"
     id_ = event_id(source, given)
     extensions = {name.removeprefix(cloudevents.PREFIX): value for name, value in headers.items()} if headers else {}
-    causation = _causation(id_, extensions, "header ce_")
+    causation = _causation(record, id_, extensions, "header ce_")
     return read_entity_change(event, id_, source, record.timestamp, causation)
 
 
 def _decode_structured(record: Record, attributes: cloudevents.Attributes, event: JsonObject) -> EntityChange:
     at = record.timestamp if attributes.time is None else _instant(attributes.time, "/time")
     id_ = event_id(attributes.source, attributes.id)
-    causation = _causation(id_, attributes.extensions, "/")
+    causation = _causation(record, id_, attributes.extensions, "/")
     try:
         return read_entity_change(event, id_, attributes.source, at, causation)
     except BadEventError as error:
@@ -200,7 +202,9 @@ def _texts(headers: Headers) -> dict[str, str]:
     texts = {}
     for name, value in headers:
         name = name.lower()
-        if name.startswith(cloudevents.PREFIX) or name == cloudevents.CONTENT_TYPE or name == EVENT_ID_HEADER:
+        if name == _TRACE_HEADER:  # whatever it holds, no event is refused for it
+            texts[name] = value.decode("ascii", "replace")
+        elif name.startswith(cloudevents.PREFIX) or name == cloudevents.CONTENT_TYPE or name == EVENT_ID_HEADER:
             try:
                 texts[name] = value.decode()
             except UnicodeDecodeError:
@@ -216,9 +220,13 @@ def _event(value: Any) -> JsonObject:
     return value
 
 
-def _causation(id_: str, extensions: dict[str, str], place: str) -> Causation:
+def _causation(record: Record, id_: str, extensions: dict[str, str], place: str) -> Causation:
+    """What the extensions say, and the trace: that of the record's own header, else the one of the extensions."""
+    trace = None
+    if record.headers:
+        trace = traceparent_of(record) or read_traceparent(extensions.get(TRACEPARENT))
     if _DEPTH not in extensions and _ROOT not in extensions:
-        return Causation(id_, id_)
+        return Causation(id_, id_, traceparent=trace)
     depth = extensions.get(_DEPTH, "")
     if not (depth.isascii() and depth.isdecimal() and len(depth) <= 4 and int(depth) <= MAX_DEPTH):
         raise BadEventError(place + _DEPTH, f"must be a number from 0 to {MAX_DEPTH}")
@@ -228,7 +236,7 @@ def _causation(id_: str, extensions: dict[str, str], place: str) -> Causation:
         chain = None
     if type(chain) is not list or len(chain) > MAX_DEPTH or not all(type(name) is str for name in chain):
         raise BadEventError(place + _CHAIN, "must be a JSON array of workflow identifiers")
-    return Causation(id_, extensions.get(_ROOT) or id_, int(depth), tuple(chain))
+    return Causation(id_, extensions.get(_ROOT) or id_, int(depth), tuple(chain), trace)
 
 
 def _action(event: JsonObject) -> Action:

@@ -4,6 +4,7 @@ Every value is a JSON object with `v`, the version of its shape. A reader takes 
 fields it does not know, so that release N-1 reads what release N writes (docs/events.md, "Versions").
 """
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ MAX_DEPTH = 200
 TRACEPARENT = "traceparent"
 REDELIVERED = "redelivered"
 _REDELIVERED_HEADER = (REDELIVERED, b"1")
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?")
 
 
 class UndecodableMessageError(HeadraceError):
@@ -89,15 +91,28 @@ def explain(error: ValidationError, data: Any) -> UndecodableMessageError:
     return UndecodableMessageError(str(first["msg"]), pointer(*parts, last))
 
 
+def read_traceparent(text: str | None) -> str | None:
+    """The W3C trace context in a text, as version 00 says it. None for anything else: no work is refused for it."""
+    match = None if text is None else _TRACEPARENT.fullmatch(text)
+    if match is None or (match[1] == "00" and match[3] is not None):
+        return None
+    return "00" + match[2]  # later versions begin as this one does
+
+
+def trace_fields(traceparent: str | None) -> dict[str, str]:
+    """The trace as a field of a log line; nothing without one. `traceparent` is one that `read_traceparent` gave."""
+    return {} if traceparent is None else {"trace_id": traceparent[3:35]}
+
+
 def trace_headers(traceparent: str | None) -> Headers:
     """The W3C trace context as headers of a record; none without one."""
     return () if traceparent is None else ((TRACEPARENT, traceparent.encode()),)
 
 
 def traceparent_of(record: Record) -> str | None:
-    """The W3C trace context that came with a record, or None."""
+    """The W3C trace context that came with a record; None without a valid one."""
     header = record.header(TRACEPARENT)
-    return None if header is None else header.decode("ascii", "replace")
+    return None if header is None else read_traceparent(header.decode("ascii", "replace"))
 
 
 def mark_redelivered(message: Message) -> Message:

@@ -12,7 +12,8 @@ from pydantic import Field
 from headrace.contracts import topics
 from headrace.contracts._entity_message import EntityChangeMessage
 from headrace.contracts._run_event_messages import RUN_EVENT_MODELS
-from headrace.contracts._wire import AnyJson, CausationPart, LogPart, Millis, Object, Version, Wire
+from headrace.contracts._wire import AnyJson, CausationPart, LogPart, Millis, Object, OriginPart, Version, Wire
+from headrace.contracts.action_message import ActionMessage
 from headrace.core.commands import AttemptFailureKind
 from headrace.core.definition import Delivery, OnTimeout
 from headrace.core.run import NodeStatus, Result
@@ -77,12 +78,12 @@ class ReportNodeMessage(Wire):
 
 
 class InvokeNodeMessage(Wire):
-    """Perform one attempt of an action. The same id always means the same work."""
+    """Perform one attempt of an action, or poll one that was accepted. The same id always means the same work."""
 
     v: Version
     type: Literal["invokeNode"]
     id: str
-    """The attempt: `<node run id>:<attempt>`."""
+    """The attempt: `<node run id>:<attempt>`; a poll of it: `<node run id>:<attempt>:<poll>`."""
     run_id: str
     workflow: str
     version: int
@@ -99,6 +100,12 @@ class InvokeNodeMessage(Wire):
     timeout_seconds: float | None
     delivery: Delivery
     causation: CausationPart
+    poll: Annotated[int, Field(ge=0)] = 0
+    """The number of the poll, from 1; missing for the attempt itself."""
+    poll_state: Object | None = None
+    """What the last answer asked to be given back."""
+    origin: OriginPart | None = None
+    """Missing for webhooks, which need nothing of it."""
 
 
 class SucceededPart(Wire):
@@ -113,6 +120,13 @@ class AcceptedPart(Wire):
 
     type: Literal["accepted"]
     output: Object
+    external_run_id: str | None = None
+    """The id of the receiver's own job."""
+    links: list[str] | None = None
+    poll_after_seconds: float | None = None
+    """When to ask how the work stands; missing: a report says it."""
+    poll_state: Object | None = None
+    """What is to be given back when asking."""
 
 
 class FailedPart(Wire):
@@ -129,7 +143,7 @@ class FailedPart(Wire):
 
 
 class AttemptResultMessage(Wire):
-    """What became of one attempt."""
+    """What became of one attempt, or what a poll of it found."""
 
     v: Version
     type: Literal["reportAttempt"]
@@ -140,6 +154,8 @@ class AttemptResultMessage(Wire):
     attempt: int
     outcome: Annotated[SucceededPart | AcceptedPart | FailedPart, Field(discriminator="type")]
     logs: list[LogPart] = Field(default_factory=list)
+    poll: Annotated[int, Field(ge=0)] = 0
+    """The number of the poll that is answered; missing for the attempt itself."""
 
 
 class DeadLetterHeaders(Wire):
@@ -185,6 +201,7 @@ MESSAGES = (
     MessageType("invoke-node", topics.NODE_REQUESTS, InvokeNodeMessage),
     MessageType("attempt-result", topics.NODE_RESULTS, AttemptResultMessage),
     *(MessageType(name, topics.RUN_EVENTS, model) for name, model in RUN_EVENT_MODELS.items()),
+    MessageType("kafka-action", topics.RUNS, ActionMessage),
     MessageType("dead-letter-headers", None, DeadLetterHeaders, in_headers=True),
 )
 """Every message, in the order of the documentation."""

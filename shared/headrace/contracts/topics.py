@@ -20,7 +20,7 @@ class Topic:
 
 
 ENTITY_CHANGES = Topic(
-    "entity.changes.v1", "<blueprint>/<entity>", ("anybody", "api"), ("trigger", "anybody"), 7,
+    "entity.changes.v1", "<blueprint>/<entity>", ("anybody", "api", "trigger"), ("trigger", "anybody"), 7,
     "public in", "Changes of entities: what may start runs.",
 )  # fmt: skip
 RUN_COMMANDS = Topic(
@@ -39,8 +39,12 @@ RUN_EVENTS = Topic(
     "run.events.v1", "run id", ("orchestrator",), ("anybody", "api"), 7,
     "public out", "Every transition of every run and node run, numbered per run without gaps.",
 )  # fmt: skip
+RUNS = Topic(
+    "runs", "node run id", ("invoker",), ("anybody",), 7,
+    "public out", "What KAFKA actions publish: work for consumers outside.",
+)  # fmt: skip
 
-TOPICS = (ENTITY_CHANGES, RUN_COMMANDS, NODE_REQUESTS, NODE_RESULTS, RUN_EVENTS)
+TOPICS = (ENTITY_CHANGES, RUN_COMMANDS, NODE_REQUESTS, NODE_RESULTS, RUN_EVENTS, RUNS)
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 30
 
@@ -73,6 +77,10 @@ class TopicNames:
     @property
     def run_events(self) -> str:
         return self.name(RUN_EVENTS)
+
+    @property
+    def runs(self) -> str:
+        return self.name(RUNS)
 
     @staticmethod
     def dead_letters(topic: str) -> str:

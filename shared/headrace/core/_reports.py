@@ -4,7 +4,7 @@ from typing import Any
 
 from headrace.core import ids, retry
 from headrace.core._draft import Draft
-from headrace.core._nodes import advance, complete, end, labels, start_attempt
+from headrace.core._nodes import advance, complete, end, labels, start_attempt, start_poll
 from headrace.core.commands import Accepted, Failed, FireTimer, Outcome, ReportAttempt, ReportNode, Succeeded
 from headrace.core.decision import Rejection
 from headrace.core.definition import Action
@@ -15,7 +15,7 @@ from headrace.core.run import LogLine, NodeRun, Timer
 
 
 def report_attempt(draft: Draft, command: ReportAttempt) -> Rejection | None:
-    """The invoker's answer. Only the current attempt of a running node run may report, and once."""
+    """The invoker's answer. Only the current attempt of a running node run, or its current poll, may report, once."""
     node_run = draft.run.nodes.get(command.node)
     if node_run is None or node_run.id != command.node_run_id:
         return Rejection("unknown-node", f"run {draft.run.id} has no node run {command.node_run_id}")
@@ -23,7 +23,9 @@ def report_attempt(draft: Draft, command: ReportAttempt) -> Rejection | None:
         return Rejection("node-over", f"node run {node_run.id} is over with {node_run.result}")
     if command.attempt != node_run.attempt:
         return Rejection("stale-attempt", f"attempt {command.attempt} is not the current attempt {node_run.attempt}")
-    if node_run.phase != "running":
+    if command.poll != node_run.poll:
+        return Rejection("stale-attempt", f"poll {command.poll} is not the current poll {node_run.poll}")
+    if node_run.phase not in ("running", "polling"):
         return Rejection("duplicate", f"attempt {command.attempt} was answered already")
     _settle_attempt(draft, node_run, command.outcome, command.logs)
     return None
@@ -59,9 +61,12 @@ def fire_timer(draft: Draft, command: FireTimer) -> Rejection | None:
     if timer.kind == "retry":
         start_attempt(draft, node_run)
         return None
+    if timer.kind == "poll":
+        start_poll(draft, node_run)
+        return None
     action = draft.plan.nodes[timer.node].node.config
     assert isinstance(action, Action)
-    what = "reported back" if node_run.phase == "waiting" else "answered"
+    what = "answered" if node_run.phase == "running" else "reported back"
     # The call may have been made: where it must not be made twice, nobody may try again.
     failed = Failed(
         "timeout", f"Nobody {what} within {action.timeout_seconds:g} s.", retryable=action.delivery != "at_most_once"
@@ -75,9 +80,22 @@ def _settle_attempt(draft: Draft, node_run: NodeRun, outcome: Outcome, logs: tup
         case Succeeded():
             advance(draft, complete(draft, node_run.node, "SUCCESS", _merged(node_run, outcome.output), logs=logs))
         case Accepted():
-            draft.emit(NodeAccepted, node=node_run.node, output=_merged(node_run, outcome.output), logs=logs)
+            draft.emit(
+                NodeAccepted, node=node_run.node, output=_merged(node_run, outcome.output), logs=logs,
+                external_run_id=outcome.external_run_id, links=outcome.links,
+                poll=_poll_timer(draft, node_run, outcome.poll_after_seconds), poll_state=outcome.poll_state,
+            )  # fmt: skip
         case Failed():
             _settle_failure(draft, node_run, outcome, logs)
+
+
+def _poll_timer(draft: Draft, node_run: NodeRun, after_seconds: float | None) -> Timer | None:
+    """The timer of the node run's next poll; None when it waits for a report only."""
+    if after_seconds is None:
+        return None
+    name = ids.timer_id(node_run.id, node_run.attempt, f"poll{node_run.poll + 1}")
+    due_at = draft.at + max(0, int(after_seconds * 1000))
+    return Timer(name, node_run.node, node_run.attempt, "poll", due_at)
 
 
 def _settle_failure(

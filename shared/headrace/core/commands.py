@@ -37,9 +37,17 @@ class Succeeded:
 
 @value_class
 class Accepted:
-    """The receiver took the work and reports later (asynchronous nodes, spec 3.1)."""
+    """The receiver took the work and reports later (asynchronous nodes, spec 3.1).
+
+    With `poll_after_seconds` the invoker is asked again at that time how the work stands, and gets `poll_state` back:
+    waiting is state, nobody sleeps. `external_run_id` and `links` are kept as of a report; None leaves them.
+    """
 
     output: JsonObject
+    external_run_id: str | None = None
+    links: tuple[str, ...] | None = None
+    poll_after_seconds: float | None = None
+    poll_state: JsonObject | None = None
 
 
 @value_class
@@ -58,7 +66,7 @@ Outcome = Succeeded | Accepted | Failed
 
 @value_class
 class ReportAttempt:
-    """The invoker's answer to one request: what became of an attempt."""
+    """The invoker's answer to one request: what became of an attempt, or what one of its polls found."""
 
     run_id: str
     at: int
@@ -67,6 +75,7 @@ class ReportAttempt:
     attempt: int
     outcome: Outcome
     logs: tuple[LogLine, ...] = ()
+    poll: int = 0
 
 
 @value_class
@@ -110,8 +119,22 @@ Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun
 
 
 @value_class
+class Origin:
+    """Who started a run, at what kind of trigger, and since when (ms) the run and the node run are under way."""
+
+    created_by: str
+    trigger_type: str
+    run_at: int
+    node_at: int
+
+
+@value_class
 class InvokeNode:
-    """What the core asks of the invoker: perform one attempt of an action. The same id always means the same work."""
+    """What the core asks of the invoker: perform one attempt of an action, or poll one that was accepted.
+
+    The same id always means the same work. `poll` is 0 for the attempt itself and counts its polls from 1;
+    `poll_state` is what the last answer asked to be given back. `origin` is there for the actions that need it.
+    """
 
     id: str
     run_id: str
@@ -127,3 +150,6 @@ class InvokeNode:
     timeout_seconds: float | None
     delivery: Literal["at_least_once", "at_most_once"]
     causation: Causation
+    poll: int = 0
+    poll_state: JsonObject | None = None
+    origin: Origin | None = None

@@ -16,6 +16,8 @@ Dialect = Literal["connections", "options", "outlets"]
 EventType = Literal["ENTITY_CREATED", "ENTITY_UPDATED", "ENTITY_DELETED", "ANY_ENTITY_CHANGE", "TIMER_EXPIRED"]
 OnFailure = Literal["terminate", "continue"]
 OnTimeout = Literal["fail", "continue"]
+MissedRuns = Literal["skip", "latest", "all"]
+"""Which of the instants that passed while nobody could start runs are made up for."""
 Delivery = Literal["at_least_once", "at_most_once"]
 
 
@@ -56,11 +58,13 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTrigger:
-    """Spec 2.3."""
+    """Spec 2.3. `timezone` is an IANA name, `missed_runs` says what becomes of instants that passed meanwhile."""
 
     type = "SCHEDULE_TRIGGER"
     cron: str
     published: bool = True
+    timezone: str = "UTC"
+    missed_runs: MissedRuns = "latest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,158 +5,40 @@ Events are complete: folding a run's events from nothing gives the run itself, w
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import assert_never
 
-from headrace.core.json import Json, JsonObject
-from headrace.core.run import (
-    MAX_LOG_LINES,
-    MAX_REPORTS,
-    Causation,
-    FailedAttempt,
-    LogLine,
-    NodeRun,
-    Phase,
-    Result,
-    Run,
-    Timer,
+from headrace.core._event_types import (
+    AttemptFailed,
+    AttemptStarted,
+    Event,
+    NodeAccepted,
+    NodeCompleted,
+    NodeReported,
+    NodeStarted,
+    PollStarted,
+    RunCancelling,
+    RunCompleted,
+    RunStarted,
 )
-from headrace.core.value_class import value_class
+from headrace.core.json import Json
+from headrace.core.run import MAX_LOG_LINES, MAX_REPORTS, FailedAttempt, LogLine, NodeRun, Run, Timer
 
-
-@value_class
-class RunStarted:
-    """A run began at a trigger. `edges` are those decided from the start: the ways out of the other triggers."""
-
-    seq: int
-    at: int
-    run_id: str
-    workflow: str
-    version: int
-    trigger: str
-    trigger_type: str
-    created_by: str
-    causation: Causation
-    edges: Mapping[int, bool] = field(default_factory=dict)
-
-
-@value_class
-class NodeStarted:
-    """An action or human step began its first attempt, or waits for a person."""
-
-    seq: int
-    at: int
-    node: str
-    node_run_id: str
-    type: str
-    config: Json
-    phase: Phase = "running"
-    timers: tuple[Timer, ...] = ()
-
-
-@value_class
-class NodeAccepted:
-    """The receiver took the work; the node run waits for its report."""
-
-    seq: int
-    at: int
-    node: str
-    output: JsonObject
-    logs: tuple[LogLine, ...] = ()
-
-
-@value_class
-class NodeReported:
-    """Somebody outside told something about a node run without completing it."""
-
-    seq: int
-    at: int
-    node: str
-    report_id: str = ""
-    output: JsonObject | None = None
-    logs: tuple[LogLine, ...] = ()
-    external_run_id: str | None = None
-    links: tuple[str, ...] | None = None
-
-
-@value_class
-class AttemptFailed:
-    """An attempt failed and another one is planned: `retry` says when."""
-
-    seq: int
-    at: int
-    node: str
-    attempt: int
-    error: str
-    retry: Timer
-    logs: tuple[LogLine, ...] = ()
-
-
-@value_class
-class AttemptStarted:
-    """The next attempt of a node run began."""
-
-    seq: int
-    at: int
-    node: str
-    attempt: int
-    timers: tuple[Timer, ...] = ()
-
-
-@value_class
-class NodeCompleted:
-    """A node run is over. `stored` is what later nodes read (spec 6.2); `edges` are the edges decided by it.
-
-    For nodes that complete at once (triggers, conditions, configs that cannot be rendered) it is their only event.
-    """
-
-    seq: int
-    at: int
-    node: str
-    node_run_id: str
-    type: str
-    result: Result
-    output: JsonObject | None = None
-    stored: Json = None
-    error: str | None = None
-    outlet: str | None = None
-    label: str | None = None
-    run_label: str | None = None
-    links: tuple[str, ...] | None = None
-    logs: tuple[LogLine, ...] = ()
-    external_run_id: str | None = None
-    edges: Mapping[int, bool] = field(default_factory=dict)
-
-
-@value_class
-class RunCancelling:
-    """Somebody asked to cancel; node runs at work finish first."""
-
-    seq: int
-    at: int
-    by: str
-
-
-@value_class
-class RunCompleted:
-    """The run is over; nothing can happen to it any more."""
-
-    seq: int
-    at: int
-    result: Result
-
-
-Event = (
-    RunStarted
-    | NodeStarted
-    | NodeAccepted
-    | NodeReported
-    | AttemptFailed
-    | AttemptStarted
-    | NodeCompleted
-    | RunCancelling
-    | RunCompleted
-)
+__all__ = [
+    "AttemptFailed",
+    "AttemptStarted",
+    "Event",
+    "NodeAccepted",
+    "NodeCompleted",
+    "NodeReported",
+    "NodeStarted",
+    "PollStarted",
+    "RunCancelling",
+    "RunCompleted",
+    "RunStarted",
+    "apply",
+    "fold",
+]
 
 
 def fold(run: Run | None, events: Iterable[Event]) -> Run | None:
@@ -179,14 +61,19 @@ def apply(run: Run | None, event: Event) -> Run:
         case NodeStarted():
             return _node_started(run, event)
         case NodeAccepted():
-            return _node_changed(run, event, phase="waiting", output=event.output)
+            return _node_accepted(run, event)
+        case PollStarted():
+            timers = tuple(timer for timer in run.timers if timer.node != event.node or timer.kind != "poll")
+            return _node_changed(run, event, timers=timers, phase="polling", poll=event.poll)
         case NodeReported():
             return _node_reported(run, event)
         case AttemptFailed():
             return _attempt_failed(run, event)
         case AttemptStarted():
             timers = _timers_without(run, event.node) + event.timers
-            return _node_changed(run, event, timers=timers, phase="running", attempt=event.attempt)
+            return _node_changed(
+                run, event, timers=timers, phase="running", attempt=event.attempt, poll=0, poll_state=None
+            )
         case RunCancelling():
             return replace(run, status="CANCELLING", cancelled_by=event.by, seq=event.seq, updated_at=event.at)
         case RunCompleted():
@@ -236,7 +123,7 @@ def _node_completed(run: Run, event: NodeCompleted) -> Run:
 
 def _moved(
     run: Run,
-    event: NodeStarted | NodeCompleted | NodeAccepted | NodeReported | AttemptFailed | AttemptStarted,
+    event: NodeStarted | NodeCompleted | NodeAccepted | PollStarted | NodeReported | AttemptFailed | AttemptStarted,
     node: NodeRun,
     outputs: Mapping[str, Json] | None = None,
     edges: Mapping[int, bool] | None = None,
@@ -249,6 +136,16 @@ def _moved(
         run.causation, run.status, run.result, run.completed_at, event.seq, {**run.nodes, event.node: node},
         run.outputs if outputs is None else outputs, run.edges if edges is None else edges,
         run.timers if timers is None else timers, label or run.label, run.cancelled_by,
+    )  # fmt: skip
+
+
+def _node_accepted(run: Run, event: NodeAccepted) -> Run:
+    node = run.nodes[event.node]
+    return _node_changed(
+        run, event, phase="waiting", output=event.output, poll_state=event.poll_state,
+        timers=None if event.poll is None else (*run.timers, event.poll),
+        external_run_id=event.external_run_id or node.external_run_id,
+        links=node.links if event.links is None else event.links,
     )  # fmt: skip
 
 
@@ -274,7 +171,7 @@ def _attempt_failed(run: Run, event: AttemptFailed) -> Run:
 
 def _node_changed(
     run: Run,
-    event: NodeAccepted | NodeReported | AttemptFailed | AttemptStarted,
+    event: NodeAccepted | PollStarted | NodeReported | AttemptFailed | AttemptStarted,
     timers: tuple[Timer, ...] | None = None,
     **changes: object,
 ) -> Run:

@@ -41,6 +41,11 @@ def attempt_id(node_run: str, attempt: int) -> str:
     return f"{node_run}:{attempt}"
 
 
+def poll_id(node_run: str, attempt: int, poll: int) -> str:
+    """Names one poll of an attempt: of a request, its claim and its result."""
+    return f"{node_run}:{attempt}:{poll}"
+
+
 def timer_id(node_run: str, attempt: int, kind: str) -> str:
     """Names a timer of one attempt, so that a timer of an older attempt is recognised as stale."""
     return f"{node_run}:{attempt}:{kind}"

@@ -20,6 +20,8 @@ INPUT_DEPTH = 32
 
 SCHEDULE_MINUTES = 5
 """The shortest distance between two starts of one schedule."""
+MISSED_RUNS = 100
+"""So many missed instants of a schedule are made up for at most, the last ones."""
 
 RETRY_ATTEMPTS = 10
 RETRY_MULTIPLIER = 10

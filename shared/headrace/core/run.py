@@ -16,10 +16,11 @@ NodeStatus = Literal["IN_PROGRESS", "COMPLETED"]
 Result = Literal["SUCCESS", "FAILED", "CANCELLED"]
 LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
-Phase = Literal["running", "waiting", "retrying", "done"]
-"""What an IN_PROGRESS node run waits for: an attempt's answer, an outside report, or the time of its next attempt."""
+Phase = Literal["running", "waiting", "polling", "retrying", "done"]
+"""What an IN_PROGRESS node run waits for: an attempt's answer, an outside report (or the time of the next poll), a
+poll's answer, or the time of its next attempt."""
 
-TimerKind = Literal["retry", "deadline"]
+TimerKind = Literal["retry", "deadline", "poll"]
 
 
 @value_class
@@ -83,6 +84,10 @@ class NodeRun:
     logs_dropped: int = 0
     reports: tuple[str, ...] = ()
     """Ids of the last outside reports, so that one delivered twice counts once."""
+    poll: int = 0
+    """The number of the last poll that began in this attempt; 0 before the first."""
+    poll_state: JsonObject | None = None
+    """What whoever performs the attempt wants to be given back with the next poll."""
 
 
 @value_class
@@ -94,6 +99,8 @@ class Causation:
     depth: int = 0
     chain: tuple[str, ...] = ()
     """Identifiers of the workflows that ran before on this chain, oldest first."""
+    traceparent: str | None = None
+    """The trace that this belongs to, as W3C trace context says it; what the run does is a part of it."""
 
 
 @value_class

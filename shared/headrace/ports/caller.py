@@ -53,6 +53,7 @@ class CallRequest:
     `only_hosts` narrows where the call may go (names, or `.example.com` for all below it); empty narrows nothing. Give
     the hosts here that a secret in the headers is bound to: every redirect is held against them too.
     `signing` takes the place of the caller's own secrets; without either the call goes out unsigned.
+    `own_headers` are of the engine's own making and not of a workflow's: they may bear names that `headers` may not.
     """
 
     method: str
@@ -63,6 +64,7 @@ class CallRequest:
     timeout_seconds: float
     only_hosts: tuple[str, ...] = ()
     signing: SigningSecrets | None = None
+    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from pymongo import MongoClient
 
 from headrace.adapters.mongo import (
+    MongoCatalog,
     MongoClaimStore,
     MongoDatabase,
     MongoDefinitionStore,
@@ -19,6 +20,9 @@ from headrace.adapters.mongo import (
     require_indexes,
 )
 from headrace.adapters.mongo.indexes import INDEXES, RUNS
+from headrace.core.catalog.entity import Entity
+from headrace.core.catalog.timers import Timers
+from headrace.ports.catalog import StoredBlueprint, StoredEntity
 from headrace.ports.stores import RunQuery, TriggerVerdict
 from tests.conformance.samples import START, ManualClock, calling, entry, make_run, message, reported, write
 
@@ -114,12 +118,15 @@ def stages(stats: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_no_other_store_scans_a_collection(database: MongoDatabase, profiler: Profiler) -> None:
     definitions, ledger = MongoDefinitionStore(database), MongoLedger(database, ManualClock())
+    catalog = MongoCatalog(database)
     claims = MongoClaimStore(database, ManualClock())
     verdict = TriggerVerdict("deploy", 1, "on-change", "matched", "all conditions hold")
     for name in ("deploy", "scale"):
         await definitions.create(name, {"n": 1}, "ann", START)
     await definitions.update("deploy", {"n": 2}, "ann", START)
     await ledger.record([entry(f"ev{i}", verdict, at=START + i) for i in range(20)])
+    await catalog.save_blueprint(StoredBlueprint("service", {}, 0, "ann", START, "ann", START))
+    await catalog.save([_entity(i) for i in range(200)])
 
     await definitions.latest("deploy")
     await definitions.version("deploy", 1)
@@ -130,12 +137,25 @@ async def test_no_other_store_scans_a_collection(database: MongoDatabase, profil
     await ledger.find("ev1")
     for about in ({}, {"blueprint": "service"}, {"entity": "shop"}, {"workflow": "deploy"}):
         assert len(await ledger.query(**about, limit=5)) == 5
+    await catalog.blueprint("service")
+    await catalog.load(["service/e001"])
+    for found in (
+        await catalog.due(START + 150, 5), await catalog.unsent(START + 150, 5),
+        await catalog.page("service", "service/e100", 5), await catalog.page(None, None, 5),
+    ):  # fmt: skip
+        assert len(found) == 5
 
     done = profiler.entries()
     assert len(done) > 12
     plans = Counter(it.get("planSummary", "EOF").split()[0] for it in done)
     assert "COLLSCAN" not in plans
     assert not any(it.get("hasSortStage") for it in done)
+    assert max(it["docsExamined"] for it in done if it["ns"].endswith(".entities") and it["op"] == "query") <= 5
+
+
+def _entity(i: int) -> StoredEntity:
+    entity = Entity("service", f"e{i:03}", START, "ann", START, "ann")
+    return StoredEntity(entity, 0, (message("changes"),), START + i, Timers({"ttl": START + i}))
 
 
 async def test_a_save_finds_its_runs_by_their_ids_without_planning_a_query(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from headrace.adapters.embedded import (
+    EmbeddedCatalog,
     EmbeddedClaimStore,
     EmbeddedDefinitionStore,
     EmbeddedLedger,
@@ -22,6 +23,7 @@ from headrace.adapters.embedded import (
     JournalVersionError,
 )
 from headrace.adapters.embedded.journal import SCHEMA_VERSION
+from headrace.ports.catalog import StoredBlueprint
 from headrace.ports.errors import UnavailableError
 from headrace.ports.stores import Claim, RunQuery
 from tests.conformance.samples import START, ManualClock, calling, entry, make_run, message, write
@@ -96,6 +98,35 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     connection.close()
 
     with pytest.raises(JournalVersionError, match="upgrade Headrace"):
+        Journal(path)
+
+
+async def test_a_file_from_before_the_catalog_is_brought_up_to_date_with_all_that_is_in_it(path: Path) -> None:
+    journal = Journal(path)
+    await EmbeddedRunStore(journal).save([write(make_run("r1"))])
+    journal.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript("DROP TABLE blueprints; DROP TABLE entities; PRAGMA user_version=2;")
+    connection.close()
+
+    journal = Journal(path)
+    blueprint = StoredBlueprint("service", {}, 0, "ann", START, "ann", START)
+    assert await EmbeddedCatalog(journal).save_blueprint(blueprint)
+    assert set(await EmbeddedRunStore(journal).load(["r1"])) == {"r1"}
+    journal.close()
+
+    journal = Journal(path)
+    assert await EmbeddedCatalog(journal).blueprints() == [blueprint]
+    journal.close()
+
+
+def test_a_file_from_before_the_first_release_is_refused(path: Path) -> None:
+    Journal(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+
+    with pytest.raises(JournalVersionError, match="before its first release"):
         Journal(path)
 
 

@@ -9,12 +9,13 @@ import pytest
 from headrace.contracts import codec, envelope
 from headrace.contracts.codec import UndecodableMessageError, UnencodableMessageError
 from headrace.contracts.topics import TopicNames
-from headrace.core.commands import CancelRun, FireTimer, ReportAttempt, StartRun, Succeeded
+from headrace.core.commands import CancelRun, FireTimer, InvokeNode, ReportAttempt, StartRun, Succeeded
 from headrace.core.events import NodeAccepted, NodeCompleted, RunCompleted, RunStarted, fold
 from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.log import Message, Record, TopicPartition
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NAMES = TopicNames("acme.")
 START = StartRun("wfr_1", 1, "deploy", 3, "start", {"a": 1}, "me", Causation("evt_1", "evt_1"))
 RESULT = ReportAttempt("wfr_1", 1, "ask", "wfnr_1", 1, Succeeded({"a": 1}))
@@ -120,10 +121,53 @@ def test_a_value_that_json_cannot_hold_is_refused_when_it_is_written(output: Any
 
 
 def test_the_trace_context_travels_in_its_own_header() -> None:
-    traced = codec.encode_command(FireTimer("wfr_1", 1, "t"), NAMES, "00-abc-def-01")
+    traced = codec.encode_command(FireTimer("wfr_1", 1, "t"), NAMES, TRACE)
 
-    assert envelope.traceparent_of(record(traced)) == "00-abc-def-01"
+    assert envelope.traceparent_of(record(traced)) == TRACE
     assert envelope.traceparent_of(record(codec.encode_command(START, NAMES))) is None
+
+
+def test_what_belongs_to_a_traced_run_carries_its_trace_without_being_told() -> None:
+    cause = replace(START.causation, traceparent=TRACE)
+    request = InvokeNode(
+        "n:1", "wfr_1", "deploy", 3, "ask", "n", 1, "WEBHOOK", {}, True, "fail", 30.0, "at_least_once", cause,
+    )  # fmt: skip
+    messages = [
+        codec.encode_command(replace(START, causation=cause), NAMES),
+        codec.encode_request(request, NAMES),
+        codec.encode_event(replace(RUN_NOW, causation=cause), RunCompleted(2, 1, "SUCCESS"), NAMES),
+    ]
+
+    assert [envelope.traceparent_of(record(message)) for message in messages] == [TRACE] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (TRACE, TRACE),
+        ("01" + TRACE[2:], TRACE),
+        ("cc" + TRACE[2:] + "-what-comes-later", TRACE),
+        (TRACE + "-more", None),
+        ("01" + TRACE[2:] + "more", None),
+        ("ff" + TRACE[2:], None),
+        (TRACE.upper(), None),
+        (TRACE[:-1], None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None),
+        (f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01", None),
+        (TRACE + "\n", None),
+        (" " + TRACE, None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_trace_context_that_is_none_counts_as_none(text: str | None, read: str | None) -> None:
+    assert envelope.read_traceparent(text) == read
+
+
+def test_a_header_of_odd_bytes_is_no_trace_context() -> None:
+    message = codec.encode_command(START, NAMES)
+
+    assert envelope.traceparent_of(record(replace(message, headers=(("traceparent", b"\xff\x00"),)))) is None
 
 
 def test_a_message_that_may_come_again_is_marked_once() -> None:

@@ -1,5 +1,6 @@
 """Documents: what the stores hold comes back exactly, or says that it is damaged."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -32,8 +33,23 @@ def test_a_run_comes_back_exactly() -> None:
     assert documents.decode_run(documents.encode_run(run())) == run()
 
 
+def test_the_trace_of_a_run_comes_back_and_costs_nothing_without_one() -> None:
+    traced = replace(run(), causation=replace(run().causation, traceparent="00-1-2-01"))
+
+    assert documents.decode_run(documents.encode_run(traced)) == traced
+    assert b"traceparent" not in documents.encode_run(run())
+
+
 def test_edges_come_back_with_numbers_for_keys_and_in_their_order() -> None:
     assert list(documents.decode_run(documents.encode_run(run())).edges.items()) == [(0, True), (10, False), (2, True)]
+
+
+def test_what_a_poll_needs_comes_back_and_costs_nothing_without_one() -> None:
+    node = replace(run().nodes["start"], poll=3, poll_state={"run": 7})
+    polled = replace(run(), nodes={"start": node})
+
+    assert documents.decode_run(documents.encode_run(polled)) == polled
+    assert len(orjson.loads(documents.encode_run(run()))["nodes"][0]) == 21
 
 
 def test_an_output_that_is_stored_as_it_is_lies_in_the_document_once() -> None:
@@ -54,7 +70,7 @@ def test_true_is_not_taken_for_the_one_that_equals_it() -> None:
 def test_what_a_newer_release_adds_is_ignored() -> None:
     data = orjson.loads(documents.encode_run(run()))
     data["added"] = {"later": True}
-    data["nodes"][0].append("a column of later")
+    data["nodes"][0] += [0, None, "a column of later"]
 
     assert documents.decode_run(orjson.dumps(data)) == run()
 

@@ -45,6 +45,8 @@ TIMER: JsonObject = {
     "diff": {"before": None, "after": ENTITY},
 }
 CLOUD: JsonObject = {"specversion": "1.0", "id": "7", "source": "/catalog", "type": "entity.updated"}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OTHER_TRACE = "00-11111111111111111111111111111111-2222222222222222-00"
 BINARY: dict[str, str] = {f"ce_{name}": str(value) for name, value in CLOUD.items()}
 
 
@@ -341,6 +343,54 @@ def test_causation_survives_structured_mode() -> None:
     change = decode({**CLOUD, **extensions, "data": UPDATE}, {"content-type": "application/cloudevents+json"})
 
     assert change.causation == Causation(change.event_id, "evt_root", 3, ("first",))
+
+
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+
+
+@pytest.mark.parametrize(
+    ("event", "headers"),
+    [
+        (UPDATE, {"traceparent": TRACE}),
+        (UPDATE, {**BINARY, "traceparent": TRACE}),
+        (UPDATE, {**BINARY, "ce_traceparent": TRACE}),
+        (UPDATE, {**BINARY, "ce_traceparent": TRACE, "traceparent": "nonsense"}),
+        (UPDATE, {**BINARY, "ce_traceparent": OTHER_TRACE, "traceparent": TRACE}),
+        (UPDATE, {**BINARY, "ce_causationdepth": "3", "traceparent": TRACE}),
+        ({**CLOUD, "traceparent": TRACE, "data": UPDATE}, STRUCTURED),
+        ({**CLOUD, "traceparent": OTHER_TRACE, "data": UPDATE}, {**STRUCTURED, "traceparent": TRACE}),
+    ],
+)
+def test_the_trace_of_an_event_is_that_of_its_record_else_of_the_cloud_event(
+    event: JsonObject, headers: dict[str, str]
+) -> None:
+    assert decode(event, headers).causation.traceparent == TRACE
+
+
+@pytest.mark.parametrize(
+    ("event", "headers"),
+    [
+        (UPDATE, {}),
+        (UPDATE, {"traceparent": "00-1-2-3"}),
+        (UPDATE, (("traceparent", b"\xff\x00"),)),
+        (UPDATE, {**BINARY, "ce_traceparent": TRACE.upper()}),
+        (UPDATE, (("ce_traceparent", b"\xff\x00"),)),
+        ({**CLOUD, "traceparent": TRACE + "-", "data": UPDATE}, STRUCTURED),
+        ({**CLOUD, "traceparent": {"id": 1.5}, "data": UPDATE}, STRUCTURED),
+    ],
+)
+def test_a_trace_that_is_malformed_is_ignored_like_one_that_is_missing(
+    event: JsonObject, headers: dict[str, str] | Headers
+) -> None:
+    assert decode(event, headers).causation.traceparent is None
+
+
+def test_an_event_that_a_run_made_belongs_to_the_trace_of_the_run() -> None:
+    cause = Causation("evt_cause", "evt_root", traceparent=TRACE)
+
+    message = encode_entity_change(CREATE, "up-1", "/headrace/catalog", AT, NAMES, cause, "third")
+
+    assert decode_entity_change(record(message.value, message.headers)).causation.traceparent == TRACE
 
 
 def test_what_is_no_entity_change_is_not_published_either() -> None:

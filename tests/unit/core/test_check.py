@@ -206,6 +206,29 @@ GRAPHS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
         {("missing-field", "/nodes/1/config/installationId")},
     ),
     (
+        "azure without a way",
+        workflow(START | {"a": {"type": "AZURE_DEVOPS", "org": "acme"}}, "s > a"),
+        {("missing-field", "/nodes/1/config/webhook")},
+    ),
+    (
+        "azure without a pipeline",
+        workflow(START | {"a": {"type": "AZURE_DEVOPS", "org": "acme", "project": "shop"}}, "s > a"),
+        {("missing-field", "/nodes/1/config/pipelineId")},
+    ),
+    (
+        "azure without a project",
+        workflow(START | {"a": {"type": "AZURE_DEVOPS", "org": "acme", "pipelineId": 7}}, "s > a"),
+        {("missing-field", "/nodes/1/config/project")},
+    ),
+    (
+        "azure both ways",
+        workflow(
+            START | {"a": {"type": "AZURE_DEVOPS", "org": "acme", "webhook": "w", "project": "p", "pipelineId": "7"}},
+            "s > a",
+        ),
+        {("unused-field", "/nodes/1/config/webhook")},
+    ),
+    (
         "braces open",
         workflow(START | {"a": webhook({"k": ["x {{ .a"]})}, "s > a"),
         {("template-syntax", "/nodes/1/config/body/k/0")},

@@ -17,14 +17,6 @@ def document(config: JsonObject) -> JsonObject:
     ("config", "place"),
     [
         ({"type": "SCHEDULE_TRIGGER", "cron": "0 9 * * 1"}, "/type"),
-        (
-            {
-                "type": "EVENT_TRIGGER",
-                "event": {"type": "TIMER_EXPIRED", "blueprintIdentifier": "b", "propertyIdentifier": "p"},
-            },
-            "/event/type",
-        ),
-        ({"type": "KAFKA", "payload": {}}, "/type"),
         ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "b", "mapping": {}}, "/type"),
         ({"type": "WEBHOOK", "url": "https://a.example.com", "agent": True}, "/agent"),
         (
@@ -49,6 +41,11 @@ def test_what_this_version_does_not_do_is_a_warning(config: JsonObject, place: s
     "config",
     [
         {"type": "WEBHOOK", "url": "https://a.example.com"},
+        {"type": "KAFKA", "payload": {}},
+        {"type": "GITHUB", "org": "acme", "repo": "shop", "workflow": "deploy.yml"},
+        {"type": "GITLAB", "groupName": "acme", "projectName": "shop"},
+        {"type": "AZURE_DEVOPS", "org": "acme", "webhook": "deploy"},
+        {"type": "AZURE_DEVOPS", "org": "acme", "project": "shop", "pipelineId": 7},
         {"type": "EVENT_TRIGGER", "event": {"type": "ENTITY_CREATED", "blueprintIdentifier": "b"}},
         {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {"name": {"type": "string"}}}},
     ],

@@ -148,7 +148,7 @@ CASES: list[tuple[str, Any, set[tuple[str, str]]]] = [
     (
         "azure",
         with_config("AZURE_DEVOPS"),
-        {("missing-field", f"/nodes/0/config/{name}") for name in ("webhook", "org")},
+        {("missing-field", "/nodes/0/config/org")},
     ),
     (
         "upsert",

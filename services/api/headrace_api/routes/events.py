@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from headrace.adapters.clock import random_id
 from headrace.contracts import cloudevents, entity_change
 from headrace.contracts.entity_change import BadEventError, EntityChange
+from headrace.contracts.envelope import TRACEPARENT, trace_headers
 from headrace.core.errors import Problem
 from headrace.core.json import JsonObject
 from headrace.ports.log import Message, Record, TopicPartition
@@ -16,7 +17,7 @@ from headrace_api.context import Context, context_of, query_of
 from headrace_api.operations import operation
 from headrace_api.parameters import LIMIT, Parameter
 from headrace_api.problems import ApiError
-from headrace_api.reading import Body, read_body
+from headrace_api.reading import Body, read_body, read_trace
 from headrace_api.responses import answer, dump
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -44,7 +45,12 @@ class _Event:
 @router.post(
     "/events",
     **operation(
-        "Publish an entity change", "EventAnswer", status=202, body="Event", errors=(*_BODY_ERRORS, "unavailable")
+        "Publish an entity change",
+        "EventAnswer",
+        status=202,
+        body="Event",
+        headers=(TRACEPARENT,),
+        errors=(*_BODY_ERRORS, "unavailable"),
     ),
 )
 async def publish_event(request: Request) -> Response:
@@ -56,7 +62,7 @@ async def publish_event(request: Request) -> Response:
     """
     require_operator(request, "Publishing events")
     context = context_of(request)
-    event = _read(context, await read_body(request, context.settings.body_limit_bytes))
+    event = _read(context, await read_body(request, context.settings.body_limit_bytes), read_trace(request))
     await context.ports.log.publish([event.message])
     location = {"location": f"/v1/events/{event.change.event_id}/explain"}
     return answer({"eventId": event.change.event_id}, 202, location)
@@ -108,14 +114,14 @@ async def list_ledger(request: Request) -> Response:
     return answer({"entries": [presenters.ledger_entry(entry) for entry in entries]})
 
 
-def _read(context: Context, body: Body) -> _Event:
+def _read(context: Context, body: Body, traceparent: str | None = None) -> _Event:
     """The event in a body, read exactly as the trigger service will read it. Raises ApiError 422."""
     value = body.value
     try:
         if isinstance(value, dict) and "specversion" in value:
-            message = _structured(context, value)
+            message = _structured(context, value, traceparent)
         else:
-            message = _plain(context, value)
+            message = _plain(context, value, traceparent)
         change = entity_change.decode_entity_change(_record(message, context.ports.clock.now()))
     except BadEventError as error:
         at = error.pointer if error.pointer.startswith("/") else ""
@@ -125,13 +131,13 @@ def _read(context: Context, body: Body) -> _Event:
     return _Event(Message(message.topic, f"{change.blueprint}/{change.entity}", message.value, message.headers), change)
 
 
-def _structured(context: Context, event: JsonObject) -> Message:
+def _structured(context: Context, event: JsonObject, traceparent: str | None) -> Message:
     """A CloudEvent goes on as it came, extensions and all."""
-    headers = ((cloudevents.CONTENT_TYPE, cloudevents.STRUCTURED_JSON.encode()),)
+    headers = ((cloudevents.CONTENT_TYPE, cloudevents.STRUCTURED_JSON.encode()), *trace_headers(traceparent))
     return Message(context.ports.topics.entity_changes, "", dump(event), headers)
 
 
-def _plain(context: Context, value: object) -> Message:
+def _plain(context: Context, value: object, traceparent: str | None) -> Message:
     if not isinstance(value, dict):
         raise BadEventError("", "must be a JSON object")
     event = dict(value)
@@ -139,7 +145,9 @@ def _plain(context: Context, value: object) -> Message:
     if name is not None and not (isinstance(name, str) and 0 < len(name) <= 1_000):
         raise BadEventError("/eventId", "must be a string of 1 to 1,000 characters")
     ports = context.ports
-    return entity_change.encode_entity_change(event, name or random_id(), SOURCE, ports.clock.now(), ports.topics)
+    return entity_change.encode_entity_change(
+        event, name or random_id(), SOURCE, ports.clock.now(), ports.topics, traceparent=traceparent
+    )
 
 
 def _record(message: Message, at: int) -> Record:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from headrace.contracts import codec
+from headrace.contracts.envelope import TRACEPARENT
 from headrace.core.commands import CancelRun
 from headrace.core.definition import Definition
 from headrace.ports.stores import RunQuery
@@ -14,7 +15,7 @@ from headrace_api.context import context_of, principal_of, query_of
 from headrace_api.operations import operation
 from headrace_api.parameters import RUN_FILTERS, Parameter
 from headrace_api.problems import ApiError, not_found
-from headrace_api.reading import read_body, read_header, read_model
+from headrace_api.reading import read_body, read_header, read_model, read_trace
 from headrace_api.responses import answer
 
 router = APIRouter(prefix="/v1/workflows", tags=["runs"])
@@ -27,7 +28,7 @@ _FORCE = Parameter("force", "Cancel the node runs at work too; the body may say 
     "/{identifier}/runs",
     **operation(
         "Start a run", "RunAnswer", status=201, body="StartRequest", body_required=False,
-        headers=("Idempotency-Key",), answers_with=("Location", "Idempotent-Replayed"),
+        headers=("Idempotency-Key", TRACEPARENT), answers_with=("Location", "Idempotent-Replayed"),
         errors=(*_BODY_ERRORS, "forbidden", "not_found", "invalid_inputs", "trigger_required", "trigger_unavailable",
                 "idempotency_key_reused", "unavailable"),
     ),
@@ -46,7 +47,7 @@ async def start_run(request: Request) -> Response:
     version = await context.definitions.latest(identifier)
     if version is None:
         raise not_found("workflow", identifier)
-    started = await starting.start(context, principal, version, wanted, body, key)
+    started = await starting.start(context, principal, version, wanted, body, key, read_trace(request))
     headers = {"location": f"/v1/workflows/runs/{started.run.id}"}
     if started.replayed:
         headers["idempotent-replayed"] = "true"

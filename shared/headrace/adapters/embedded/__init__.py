@@ -1,5 +1,6 @@
 """The embedded log and stores: in memory, written through to one SQLite file when a journal is given."""
 
+from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.claims import EmbeddedClaimStore
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.journal import (
@@ -14,6 +15,7 @@ from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
 
 __all__ = [
+    "EmbeddedCatalog",
     "EmbeddedClaimStore",
     "EmbeddedDefinitionStore",
     "EmbeddedLedger",

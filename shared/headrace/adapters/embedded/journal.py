@@ -45,7 +45,7 @@ from headrace.core.errors import HeadraceError
 from headrace.ports.errors import UnavailableError
 
 APPLICATION_ID: Final = 0x48445243  # "HDRC"; makes `file journal.db` and us recognise the file
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _SCHEMA = """
 CREATE TABLE partitions (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, number INTEGER NOT NULL);
@@ -72,6 +72,18 @@ CREATE TABLE ledger (
   event BLOB NOT NULL
 );
 """
+_CATALOG = """
+CREATE TABLE blueprints (
+  n INTEGER PRIMARY KEY, identifier TEXT NOT NULL, document BLOB NOT NULL, rev INTEGER NOT NULL,
+  created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_by TEXT NOT NULL, updated_at INTEGER NOT NULL
+);
+CREATE TABLE entities (
+  n INTEGER PRIMARY KEY, rev INTEGER NOT NULL, saved_at INTEGER NOT NULL, deleted INTEGER NOT NULL,
+  entity BLOB NOT NULL, outbox BLOB
+);
+"""
+_UPGRADES: Final = {2: _CATALOG}
+"""What makes a file of a version one of the next. Files of older versions were never released."""
 
 Row = tuple[Any, ...]
 Change = tuple[str, Collection[Row]]
@@ -197,7 +209,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that the file is ours, whole and of a version we know; give a new file its schema."""
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN; {_SCHEMA} {_CATALOG} PRAGMA application_id={APPLICATION_ID}; "
+            f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
         return
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
@@ -208,16 +221,18 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has schema version {version}, this Headrace knows up to {SCHEMA_VERSION}: "
             "upgrade Headrace, or use another file"
         )
-    if version < SCHEMA_VERSION:
+    if version < min(_UPGRADES):
         raise JournalVersionError(
             f"{path} has schema version {version}, of a Headrace before its first release; this one begins with "
-            f"{SCHEMA_VERSION}: move the file away to start empty"
+            f"{min(_UPGRADES)}: move the file away to start empty"
         )
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise JournalDamagedError(
             f"{path} is damaged ({verdict}): restore a copy, or move the file away to start empty"
         )
+    for step in range(version, SCHEMA_VERSION):
+        connection.executescript(f"BEGIN; {_UPGRADES[step]} PRAGMA user_version={step + 1}; COMMIT;")
 
 
 def _opening_error(path: Path, error: sqlite3.DatabaseError | OSError) -> JournalError:

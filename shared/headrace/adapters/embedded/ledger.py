@@ -1,18 +1,17 @@
 """The embedded ledger: the LedgerStore port in memory, written through to the journal when there is one."""
 
-import json
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import Final
 
 import orjson
 
 from headrace.adapters.embedded.journal import Change, Journal, Row
-from headrace.contracts.envelope import UnencodableMessageError, dump
-from headrace.ports.stores import LedgerEntry, TriggerVerdict
+from headrace.adapters.verdicts import decode_verdicts, encode_verdicts, workflows_of
+from headrace.contracts.envelope import dump
+from headrace.ports.stores import LedgerEntry
 
 _SAVE: Final = (
     "INSERT OR REPLACE INTO ledger "
@@ -62,7 +61,9 @@ class EmbeddedLedger:
             seq = by_event.get(event_id) or new.get(event_id)
             if seq is None:
                 seq = new[event_id] = last = last + 1
-            workflows, verdicts = _encode(entry.verdicts) if entry.verdicts else (None, None)
+            workflows = verdicts = None
+            if entry.verdicts:
+                workflows, verdicts = dump(workflows_of(entry.verdicts)), encode_verdicts(entry.verdicts)
             rows.append(
                 (
                     seq, event_id, entry.at, entry.action, entry.blueprint, entry.entity, entry.considered,
@@ -153,7 +154,9 @@ class EmbeddedLedger:
     def _entry(self, row: Row) -> LedgerEntry:
         verdicts, event = row[_LIGHT:] or self._bulk(row[0])
         _, event_id, at, action, blueprint, entity, considered, source, _ = row[:_LIGHT]
-        return LedgerEntry(event_id, at, action, blueprint, entity, considered, _decode(verdicts), event, source)
+        return LedgerEntry(
+            event_id, at, action, blueprint, entity, considered, decode_verdicts(verdicts), event, source
+        )
 
     def _bulk(self, seq: int) -> Row:
         assert self._journal is not None, "without a file the rows are whole"
@@ -166,25 +169,6 @@ class EmbeddedLedger:
         self._evicted = self._trimmed = next(iter(self._rows), 1) - 1
         while len(self._rows) > self._max_entries:
             self._evict()
-
-
-def _encode(verdicts: tuple[TriggerVerdict, ...]) -> tuple[bytes, bytes]:
-    """The workflows that the verdicts name, and the verdicts."""
-    workflows = dump(sorted({verdict.workflow for verdict in verdicts}))
-    try:
-        return workflows, dump(verdicts)
-    except UnencodableMessageError:  # integers beyond 64 bits, lone surrogates: clauses may have seen anything
-        return workflows, json.dumps([asdict(verdict) for verdict in verdicts]).encode()
-
-
-def _decode(data: bytes | None) -> tuple[TriggerVerdict, ...]:
-    if data is None:
-        return ()
-    try:
-        verdicts = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        verdicts = json.loads(data)
-    return tuple(TriggerVerdict(**verdict) for verdict in verdicts)
 
 
 def _names(workflows: bytes | None) -> set[str]:

@@ -127,6 +127,7 @@ class HttpCaller:
         target = self._aim(request.url, request.only_hosts)
         if isinstance(target, Complaint):
             return target
+        headers |= request.own_headers
         headers[WEBHOOK_ID] = request.webhook_id
         return _Hop(request.method, target, headers, request.body, request.signing or self._secrets)
 

@@ -1,5 +1,6 @@
-"""Runs, workflows, claims and the ledger on MongoDB (docs/mongodb.md)."""
+"""Runs, workflows, claims, the ledger and the catalog on MongoDB (docs/mongodb.md)."""
 
+from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.claims import MongoClaimStore
 from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
@@ -11,6 +12,7 @@ from headrace.adapters.mongo.settings import MongoSettings
 
 __all__ = [
     "DocumentTooLargeError",
+    "MongoCatalog",
     "MongoClaimStore",
     "MongoDatabase",
     "MongoDefinitionStore",

@@ -19,8 +19,10 @@ WORKFLOW_VERSIONS: Final = "workflow_versions"
 COUNTERS: Final = "counters"
 CLAIMS: Final = "claims"
 LEDGER: Final = "ledger"
+BLUEPRINTS: Final = "blueprints"
+ENTITIES: Final = "entities"
 
-COLLECTIONS: Final = (RUNS, WORKFLOWS, WORKFLOW_VERSIONS, COUNTERS, CLAIMS, LEDGER)
+COLLECTIONS: Final = (RUNS, WORKFLOWS, WORKFLOW_VERSIONS, COUNTERS, CLAIMS, LEDGER, BLUEPRINTS, ENTITIES)
 
 _OTHER_OPTIONS: Final = frozenset((85, 86))
 _NO_SUCH_COLLECTION: Final = 26
@@ -70,6 +72,9 @@ INDEXES: Final = (
     Index(LEDGER, "by_blueprint", (("blueprint", 1), *_LATEST), "the entries of a blueprint"),
     Index(LEDGER, "by_workflow", (("workflows", 1), *_LATEST), "the entries that name it", only_with="workflows"),
     Index(LEDGER, "expiry", (("expire_at", 1),), "which entries to forget", is_ttl=True),
+    Index(ENTITIES, "due", (("next_due", 1), ("_id", 1)), "which timers are due", only_with="next_due"),
+    Index(ENTITIES, "unsent", (("unsent_since", 1), ("_id", 1)), "whose outbox waits", only_with="unsent_since"),
+    Index(ENTITIES, "expiry", (("expire_at", 1),), "which deleted ones to forget", sparse=True, is_ttl=True),
 )  # fmt: skip
 
 

@@ -1,11 +1,8 @@
 """The ledger on MongoDB: one document per entity event."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
-import orjson
 from bson.datetime_ms import DatetimeMS
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
@@ -16,9 +13,9 @@ from headrace.adapters.mongo.errors import DUPLICATE_KEY, codes, translated
 from headrace.adapters.mongo.indexes import LEDGER
 from headrace.adapters.mongo.run_documents import MS_PER_DAY
 from headrace.adapters.mongo.versions import Shape
-from headrace.contracts.envelope import UnencodableMessageError, dump
+from headrace.adapters.verdicts import decode_verdicts, encode_verdicts, workflows_of
 from headrace.ports.clock import Clock
-from headrace.ports.stores import LedgerEntry, TriggerVerdict
+from headrace.ports.stores import LedgerEntry
 
 SHAPE: Final = Shape("ledger entry")
 
@@ -94,8 +91,8 @@ def _encode(entry: LedgerEntry, expire_at: DatetimeMS) -> Document:
     }
     size = len(entry.event)
     if entry.verdicts:
-        document["workflows"] = sorted({verdict.workflow for verdict in entry.verdicts})
-        document["verdicts"] = verdicts = _encode_verdicts(entry.verdicts)
+        document["workflows"] = workflows_of(entry.verdicts)
+        document["verdicts"] = verdicts = encode_verdicts(entry.verdicts)
         size += len(verdicts)
     if size > MAX_BYTES:
         raise too_large("the ledger entry of event", entry.event_id, size)
@@ -106,22 +103,5 @@ def _decode(document: Document) -> LedgerEntry:
     document = SHAPE.read(document)
     return LedgerEntry(
         document["_id"], document["at"], document["action"], document["blueprint"], document["entity"],
-        document["considered"], _decode_verdicts(document.get("verdicts")), document["event"], document["source"],
+        document["considered"], decode_verdicts(document.get("verdicts")), document["event"], document["source"],
     )  # fmt: skip
-
-
-def _encode_verdicts(verdicts: tuple[TriggerVerdict, ...]) -> bytes:
-    try:
-        return dump(verdicts)
-    except UnencodableMessageError:  # integers beyond 64 bits, lone surrogates: clauses may have seen anything
-        return json.dumps([asdict(verdict) for verdict in verdicts]).encode()
-
-
-def _decode_verdicts(data: bytes | None) -> tuple[TriggerVerdict, ...]:
-    if data is None:
-        return ()
-    try:
-        verdicts = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        verdicts = json.loads(data)
-    return tuple(TriggerVerdict(**verdict) for verdict in verdicts)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from headrace.core import limits
+from headrace.core import limits, schedule
 from headrace.core.authoring import _cron_shape, _input_forms
 from headrace.core.authoring._check_support import check_support
 from headrace.core.authoring.findings import Findings, did_you_mean, quoted
@@ -93,11 +93,15 @@ def _check_event(trigger: EventTrigger, pointer: str, findings: Findings) -> Non
 def _check_schedule(cron: str, pointer: str, findings: Findings) -> None:
     fault = _cron_shape.find_fault(cron)
     if fault is not None:
-        hint = 'For example "0 9 * * 1-5": at 9:00 UTC from Monday to Friday.'
+        hint = 'For example "0 9 * * 1-5": at 9:00 from Monday to Friday.'
         findings.error(f"{pointer}/cron", "bad-cron", fault, hint)
+    elif not schedule.ever_fires(cron):
+        message = "This schedule never comes: the months that it names do not have such a day."
+        findings.error(f"{pointer}/cron", "bad-cron", message, "Name a day that exists.")
     elif _cron_shape.is_too_frequent(cron):
         message = f"This schedule is denser than one start in {limits.SCHEDULE_MINUTES} minutes."
-        findings.warning(f"{pointer}/cron", "schedule-too-dense", message, "Starts that come too soon may be left out.")
+        hint = "Headrace runs it as it stands; Port Workflows does not support it."
+        findings.warning(f"{pointer}/cron", "schedule-too-dense", message, hint)
 
 
 def _check_action(action: Action, pointer: str, findings: Findings) -> None:
@@ -111,6 +115,22 @@ def _check_action(action: Action, pointer: str, findings: Findings) -> None:
     if action.type == "INTEGRATION_ACTION" and not config.get("installationId") and not deferred:
         hint = 'Name the installation, or set "deferIntegrationInstallation": true to save before it exists.'
         findings.error(f"{pointer}/installationId", "missing-field", '"installationId" is missing.', hint)
+    if action.type == "AZURE_DEVOPS":
+        _check_azure(config, pointer, findings)
+
+
+def _check_azure(config: JsonObject, pointer: str, findings: Findings) -> None:
+    """Either an incoming webhook, or a pipeline of a project."""
+    given = [name for name in ("webhook", "project", "pipelineId") if config.get(name) is not None]
+    hint = 'Name a "webhook", or a "project" and its "pipelineId".'
+    if not given or given == ["project"]:
+        name = "pipelineId" if given else "webhook"
+        findings.error(f"{pointer}/{name}", "missing-field", f'"{name}" is missing.', hint)
+    elif given == ["pipelineId"]:
+        findings.error(f"{pointer}/project", "missing-field", '"project" is missing.', hint)
+    elif "webhook" in given and len(given) > 1:
+        message = "The webhook is not called: project and pipelineId are given, and the pipeline is run instead."
+        findings.warning(f"{pointer}/webhook", "unused-field", message, hint)
 
 
 def _check_timeout(seconds: float, pointer: str, findings: Findings) -> None:

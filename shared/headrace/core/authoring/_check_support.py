@@ -1,9 +1,9 @@
 """What this version accepts in a definition, but does not do yet: said when a workflow is saved, not when it fails."""
 
 from headrace.core.authoring.findings import Findings
-from headrace.core.definition import Action, EventTrigger, Node, ScheduleTrigger, SelfServeTrigger
+from headrace.core.definition import Action, Node, ScheduleTrigger, SelfServeTrigger
 
-PERFORMED = frozenset({"WEBHOOK"})
+PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS"})
 """The types of actions that the invoker of this version performs."""
 
 
@@ -16,9 +16,6 @@ def check_support(node: Node, findings: Findings) -> None:
             findings.warning(
                 f"{pointer}/type", "not-yet", message, "Start the workflow through the API from a cron job."
             )
-        case EventTrigger(event_type="TIMER_EXPIRED"):
-            message = "This version does not watch timer properties; only a published TIMER_EXPIRED event fires this."
-            findings.warning(f"{pointer}/event/type", "not-yet", message, "Publish the event when the time has come.")
         case Action(type=type_) if type_ not in PERFORMED:
             message = f"{type_} actions are not performed by this version: a run that comes here fails."
             findings.warning(f"{pointer}/type", "not-yet", message, "Call the service with a WEBHOOK action.")

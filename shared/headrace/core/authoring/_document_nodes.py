@@ -90,11 +90,11 @@ class EventTriggerConfig(Part):
 
 
 class ScheduleConfig(Part):
-    """Started by the clock, in UTC."""
+    """Started by the clock."""
 
     type: Literal["SCHEDULE_TRIGGER"]
     cron: str
-    """Five fields: minute, hour, day of month, month, day of week."""
+    """Five fields: minute, hour, day of month, month, day of week; before them perhaps a second. Or a macro: @daily."""
     published: bool = True
 
 
@@ -156,9 +156,17 @@ class GitlabConfig(ActionConfig):
 
 class AzureConfig(ActionConfig):
     type: Literal["AZURE_DEVOPS"]
-    webhook: Text
+    webhook: Text | None = None
+    """An incoming webhook; required, unless project and pipelineId are given."""
     org: Text
     payload: Payload = None
+    project: Text | None = None
+    """With pipelineId: run this pipeline and follow it (a Headrace extension, as are the fields below)."""
+    pipeline_id: Text | int | None = None
+    branch: str | None = None
+    template_parameters: ObjectOrTemplate = None
+    variables: ObjectOrTemplate = None
+    report_pipeline_status: BoolOrTemplate = None
 
 
 class MappingDocument(Part):

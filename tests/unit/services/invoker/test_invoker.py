@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from headrace.contracts.codec import encode_request, encode_result
+from headrace.contracts.envelope import traceparent_of
 from headrace.core.commands import Failed, InvokeNode, ReportAttempt, Succeeded
+from headrace.core.run import Causation
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import TopicPartition
 from headrace.ports.stores import Claim
@@ -25,6 +27,8 @@ from tests.unit.services.invoker.workshop import (
     request,
 )
 from tests.unit.services.parts import record, soon
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def test_a_request_is_claimed_called_saved_published_and_done(shop: Workshop) -> None:
@@ -58,6 +62,17 @@ async def test_a_result_that_was_saved_before_is_published_again_without_a_call(
     await shop.all_done(1)
     assert shop.hands.calls == []
     assert await shop.results() == [report]
+
+
+async def test_a_result_that_is_published_again_carries_the_trace_of_its_run_as_a_new_one_does(shop: Workshop) -> None:
+    traced = [request(number, causation=Causation("e", "e", traceparent=TRACE)) for number in (1, 2)]
+    report = ReportAttempt("wfr_1", 1, "call", "wfnr_1", 1, Succeeded({"old": True}))
+    await shop.claimed_by(traced[0], state="DONE", result=encode_result(report, TOPICS).value)
+    await shop.handle(*traced)
+    await shop.all_done(2)
+    assert shop.hands.calls == ["wfnr_2:1"]
+    published = await shop.log.port.read(TOPICS.node_results, 0)
+    assert [traceparent_of(one) for one in published] == [TRACE, TRACE]
 
 
 async def test_a_live_claim_of_somebody_else_is_waited_for_and_its_result_published(shop: Workshop) -> None:
@@ -147,6 +162,51 @@ async def test_at_most_once_never_calls_again_what_somebody_may_have_sent(shop: 
     assert shop.hands.calls == []
     assert isinstance(outcome, Failed)
     assert (outcome.kind, outcome.retryable) == ("unknown-outcome", False)
+
+
+async def test_what_another_process_may_have_sent_at_most_once_is_begun_where_the_receiver_can_be_asked(
+    shop: Workshop,
+) -> None:
+    wanted = request(delivery="at_most_once", type="GITHUB")
+    await shop.claimed_by(wanted, state="SENT", until=shop.clock.at)
+    await shop.handle(wanted)
+    await shop.all_done(1)
+    assert (shop.hands.calls, shop.hands.doubts) == (["wfnr_1:1"], [True])
+
+
+class TestDoubt:
+    """A performer is told when another process may have made the very call before."""
+
+    @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+    async def test_a_request_that_is_certainly_new_is_not_doubtful(self, shop: Workshop, delivery: str) -> None:
+        await shop.begin(request(delivery=delivery))
+        await shop.all_done(1)
+        assert shop.hands.doubts == [False]
+
+    @pytest.mark.parametrize("change", [{"inherited": True}, {"headers": (REDELIVERED,)}])
+    async def test_one_that_an_earlier_owner_may_have_had_is(self, shop: Workshop, change: Any) -> None:
+        (one,) = shop.new_records(request())
+        await shop.handler.handle([replace(one, **change)], shop.finish)
+        await shop.all_done(1)
+        assert shop.hands.doubts == [True]
+
+    @pytest.mark.parametrize(("owner", "doubtful"), [("other/1", True), ("me", False)])
+    async def test_one_that_somebody_else_had_claimed_is(self, shop: Workshop, owner: str, doubtful: bool) -> None:
+        wanted = request(delivery="at_most_once", type="GITHUB")
+        await shop.claimed_by(wanted, owner=owner, until=shop.clock.at)
+        await shop.begin(wanted)
+        await shop.all_done(1)
+        assert shop.hands.doubts == [doubtful]
+
+
+async def test_a_poll_has_a_claim_of_its_own_and_its_answer_says_which_poll_it_is(shop: Workshop) -> None:
+    poll = request(id="wfnr_1:1:4", poll=4, poll_state={"run": 7})
+    await shop.begin(request())
+    await shop.begin(poll)
+    await shop.begin(poll)
+    await shop.all_done(3)
+    assert shop.hands.calls == ["wfnr_1:1", "wfnr_1:1:4"]
+    assert sorted(it.poll for it in await shop.results()) == [0, 4]
 
 
 async def test_at_most_once_marks_its_claim_as_sent_before_the_call(shop: Workshop) -> None:

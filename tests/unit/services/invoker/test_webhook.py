@@ -30,6 +30,26 @@ def request(**changes: Any) -> InvokeNode:
     return replace(made, **changes)
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "given", "sent"),
+    [
+        (None, {}, {}),
+        (TRACE, {}, {"traceparent": TRACE}),
+        (TRACE, {"Traceparent": "mine"}, {"Traceparent": "mine"}),
+    ],
+)
+def test_a_call_carries_the_trace_of_its_run_unless_the_workflow_sets_another(
+    traceparent: str | None, given: JsonObject, sent: dict[str, str]
+) -> None:
+    config: JsonObject = {"type": "WEBHOOK", "url": "https://example.com/x", "headers": given}
+    call = build_call(request(config=config, causation=Causation("e", "e", traceparent=traceparent)))
+
+    assert {name: value for name, value in call.headers.items() if name.lower() == "traceparent"} == sent
+
+
 def response(status: int = 200, body: bytes = b"{}", headers: dict[str, str] | None = None) -> CallResponse:
     return CallResponse(status, headers or {}, body, False, 0.1)
 

@@ -32,14 +32,16 @@ class Hands:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.doubts: list[bool] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
         self.busy = 0
         self.most_busy = 0
 
-    async def perform(self, request: InvokeNode) -> Performance:
+    async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
         self.calls.append(request.id)
+        self.doubts.append(doubtful)
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
         try:
@@ -64,7 +66,7 @@ class Workshop:
         self.fresh = True
         self._offset = 0
         ports: Any = self
-        performers = Performers({"WEBHOOK": self.hands})
+        performers = Performers({"WEBHOOK": self.hands, "GITHUB": self.hands}, asking=frozenset({"GITHUB"}))
         chosen = InvokerSettings(
             **{"lease_seconds": LEASE_MS / 1000, "drain_seconds": 5.0, "gather_seconds": 0.001, **settings}
         )

@@ -406,6 +406,14 @@ class TestMarking:
         await office.handle(start())
         assert await office.requests() == [("a", 1, marked)]
 
+    async def test_a_decision_that_took_long_counts_for_the_sweep_counts_from_before_it(self, office: Office) -> None:
+        async def later() -> None:
+            office.clock.at += int(RESEND_SECONDS / 3 * 1000)
+
+        office.evaluator.before["evaluate"] = later
+        await office.handle(start(workflow="foreign"))
+        assert await office.requests() == [("a", 1, True)]
+
 
 class TestOutbox:
     async def test_published_outboxes_are_marked_after_a_while_and_only_then(self, office: Office) -> None:

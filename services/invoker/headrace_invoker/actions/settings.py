@@ -1,0 +1,71 @@
+"""Where the third parties are, and the credentials for them: settings only, never a workflow (docs/actions.md)."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+Seconds = Annotated[float, Field(ge=0.05, le=3_600)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$|^$")]
+
+
+class ThirdParty(BaseModel):
+    """What the settings of all third parties have. `tokens` are by owner: `acme`, or `acme/shop` for a part of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str = ""
+    token: SecretStr | None = None
+    tokens: dict[str, SecretStr] = {}
+    poll_seconds: Seconds = 5.0
+    max_poll_seconds: Seconds = 60.0
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or any(it in url for it in "@?#"):
+            raise ValueError("must be like https://host or https://host/path")
+        return url.rstrip("/")
+
+    def token_for(self, *owners: str) -> str | None:
+        """The token of the most specific owner, the last one given; else the general one."""
+        for owner in reversed(owners):
+            secret = lookup(self.tokens, owner)
+            if secret is not None:
+                return secret
+        return None if self.token is None else self.token.get_secret_value()
+
+
+def lookup(secrets: Mapping[str, SecretStr], owner: str) -> str | None:
+    """The secret of an owner, whose name is compared without case."""
+    wanted = owner.lower()
+    found = next((secret for name, secret in secrets.items() if name.lower() == wanted), None)
+    return None if found is None else found.get_secret_value()
+
+
+class Github(ThirdParty):
+    """GitHub, or a GitHub Enterprise Server (`https://host/api/v3`)."""
+
+    url: str = "https://api.github.com"
+    correlation_input: Variable = "headrace_node_run"
+    """The input that carries the node run's id; empty: none."""
+
+
+class Gitlab(ThirdParty):
+    """GitLab.com, or a server of one's own. `token` reads pipelines; `trigger_tokens` begin them, by project."""
+
+    url: str = "https://gitlab.com"
+    trigger_tokens: dict[str, SecretStr] = {}
+    correlation_variable: Variable = "HEADRACE_NODE_RUN"
+    """The variable that carries the node run's id; empty: none."""
+
+
+class AzureDevops(ThirdParty):
+    """Azure DevOps Services, or a server of one's own. `webhook_secret` signs what goes to incoming webhooks."""
+
+    url: str = "https://dev.azure.com"
+    webhook_secret: SecretStr | None = None
+    correlation_variable: Variable = "HEADRACE_NODE_RUN"
+    """The variable that carries the node run's id; empty: none."""
