@@ -18,8 +18,8 @@ for a majority to have all that the primary had applied when it began, or it fai
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
@@ -28,6 +28,7 @@ from headrace.adapters.clock import random_id
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import DocumentTooLargeError, is_too_large, translated, unavailable
 
+T = TypeVar("T")
 Operation = InsertOne[Document] | UpdateOne
 Judge = Callable[[int, Mapping[str, Any] | None], bool | None]
 """What the stored document says of the write with that number, when it is not the write's own: False, somebody was
@@ -149,6 +150,17 @@ def too_large(thing: str, which: str | None = None, size: int | None = None) -> 
     named = f"{thing} {which}" if which else f"one of the {thing}"
     length = f" ({size} bytes)" if size else ""
     return DocumentTooLargeError(f"{named}{length} is larger than MongoDB stores, 16 MiB: let it hold less")
+
+
+async def in_rounds(
+    ids: Sequence[str], writes: Sequence[T], save: Callable[[Sequence[T]], Awaitable[Sequence[bool]]]
+) -> list[bool]:
+    """The answers to writes of documents with these ids, of which one may be written several times, in this order."""
+    answers = [False] * len(writes)
+    for numbers in rounds(ids):
+        for i, answer in zip(numbers, await save([writes[i] for i in numbers]), strict=True):
+            answers[i] = answer
+    return answers
 
 
 def rounds(ids: Sequence[str]) -> list[list[int]]:

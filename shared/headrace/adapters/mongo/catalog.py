@@ -16,7 +16,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import InsertOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, Operation, only_if, rounds, too_large
+from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, Operation, in_rounds, only_if, too_large
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import BLUEPRINTS, ENTITIES
@@ -86,12 +86,7 @@ class MongoCatalog:
 
         Raises UnencodableMessageError, DocumentTooLargeError: nothing was written.
         """
-        answers = [False] * len(writes)
-        for numbers in rounds([write.entity.key for write in writes]):
-            group = [writes[i] for i in numbers]
-            for i, answer in zip(numbers, await self._save(group), strict=True):
-                answers[i] = answer
-        return answers
+        return await in_rounds([write.entity.key for write in writes], writes, self._save)
 
     async def mark_sent(self, revs: Sequence[tuple[str, int]]) -> None:
         """See the port. Unacknowledged: a reader may not see it at once, and it may be lost."""

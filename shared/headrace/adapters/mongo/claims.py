@@ -6,7 +6,7 @@ from typing import Any, Final
 from bson.datetime_ms import DatetimeMS
 from pymongo import InsertOne
 
-from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, Operation, only_if, rounds, too_large
+from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, Operation, in_rounds, only_if, too_large
 from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import CLAIMS
@@ -49,12 +49,7 @@ class MongoClaimStore:
 
         Raises DocumentTooLargeError: nothing was written.
         """
-        answers = [False] * len(writes)
-        for numbers in rounds([claim.id for claim, _ in writes]):
-            group = [writes[i] for i in numbers]
-            for i, answer in zip(numbers, await self._save(group), strict=True):
-                answers[i] = answer
-        return answers
+        return await in_rounds([claim.id for claim, _ in writes], writes, self._save)
 
     async def record(self, claims: Sequence[Claim]) -> None:
         """See the port. Raises DocumentTooLargeError: nothing was written."""

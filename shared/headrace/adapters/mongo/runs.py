@@ -7,7 +7,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
 from headrace.adapters.mongo import run_documents
-from headrace.adapters.mongo.bulk import BulkWriter, Operation, only_if, rounds
+from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if
 from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import RUNS
@@ -43,12 +43,7 @@ class MongoRunStore:
 
         Raises UnencodableMessageError, DocumentTooLargeError: nothing was written.
         """
-        answers = [False] * len(writes)
-        for numbers in rounds([write.run.id for write in writes]):
-            group = [writes[i] for i in numbers]
-            for i, answer in zip(numbers, await self._save(group), strict=True):
-                answers[i] = answer
-        return answers
+        return await in_rounds([write.run.id for write in writes], writes, self._save)
 
     async def mark_sent(self, revs: Sequence[tuple[str, int]]) -> None:
         """See the port. Unacknowledged: a reader may not see it at once, and it may be lost."""
