@@ -62,6 +62,10 @@ test: check ## all that proves the project: the checks below, then every test
 	$(stage) 'tests: pytest'
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
 
+.PHONY: faults-long
+faults-long: $(DEV) ## broker and database away for five minutes and a half each, no part of `test`, about 13 minutes
+	@$(BIN)/python -m pytest -m long -s tests/faults $(ARGS)
+
 .PHONY: check
 check: lint types schemas-check ## all checks that need no test run
 

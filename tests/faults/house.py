@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -116,6 +116,13 @@ class Service:
 
     async def ready(self, seconds: float = START_SECONDS) -> float:
         """Wait until it says that it is ready."""
+        return await self._says(lambda complaint: complaint == "", "ready", seconds)
+
+    async def complains(self, of: str, seconds: float = START_SECONDS) -> float:
+        """Wait until it says that it is not ready, and names this as the reason."""
+        return await self._says(lambda complaint: of in complaint, f"not ready because of {of}", seconds)
+
+    async def _says(self, wanted: Callable[[str], bool], what: str, seconds: float) -> float:
         limit = aiohttp.ClientTimeout(total=3)
         async with aiohttp.ClientSession(timeout=limit) as session:
 
@@ -123,22 +130,26 @@ class Service:
                 assert self.is_running, f"{self.life} ended: {self.last_words()}"
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with session.get(f"{self.url}/healthz/ready") as answer:
-                        return answer.status == 200
+                        return wanted("" if answer.status == 200 else (await answer.json())["message"])
                 return False
 
-            return await until(look, f"{self.life} to be ready ({self.log})", seconds)
+            return await until(look, f"{self.life} to be {what} ({self.log})", seconds)
 
     def last_words(self, lines: int = 5) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class House:
-    """Everything but the receiver. Blocking verbs of the servers run in threads."""
+    """Everything but the receiver. Blocking verbs of the servers run in threads.
 
-    def __init__(self, folder: Path) -> None:
+    `variables` are settings of the services which this house wants otherwise.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None, mongo: Mongo | None = None) -> None:
         self.folder = folder
         self.kafka = Kafka(folder / "kafka")
-        self.mongo = Mongo(folder / "mongo")
+        self.mongo = mongo or Mongo(folder / "mongo")
+        self._variables = variables or {}
         environment = self._environment()
         self.services = [
             Service(role, number, folder, environment) for role in COMMANDS for number in range(1, TWINS + 1)
@@ -195,4 +206,5 @@ class House:
             "HEADRACE_EGRESS__PER_HOST_CONCURRENCY": "200",
             "HEADRACE_JQ_PROCESSES": "1",
             "HEADRACE_LEASE_SECONDS": "15",
+            **self._variables,
         }

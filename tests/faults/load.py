@@ -52,10 +52,11 @@ class Mix:
 
 
 class Api:
-    """A client of both API processes: what one does not take goes to the other, with the same key."""
+    """A client of both API processes: what one does not take goes to the other, with the same key, for so long."""
 
-    def __init__(self, urls: dict[str, str]) -> None:
+    def __init__(self, urls: dict[str, str], patience_seconds: float = TRIES_SECONDS) -> None:
         self._urls = urls
+        self.patience_seconds = patience_seconds
         self._order = itertools.cycle(urls)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=API_SECONDS))
         self._token = ""
@@ -77,7 +78,7 @@ class Api:
     ) -> Any:
         """The answer's JSON, once one of the processes gave one that is 2xx, or one of the `also` statuses."""
         headers = {"Idempotency-Key": key} if key else {}
-        async with asyncio.timeout(TRIES_SECONDS):
+        async with asyncio.timeout(self.patience_seconds):
             while True:
                 name = next(self._order)
                 status, answer = await self._ask(name, method, path, body, headers)
@@ -170,8 +171,9 @@ class Load:
 
     async def _produce(self, work: list[tuple[dict[str, Any], int]]) -> None:
         async with AIOKafkaProducer(
-            bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=5
-        ) as producer:
+            bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=5,
+            request_timeout_ms=int(self._api.patience_seconds * 1000),
+        ) as producer:  # fmt: skip
 
             async def send(event: dict[str, Any], runs: int) -> None:
                 context = event["context"]

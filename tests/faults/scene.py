@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from headrace.contracts.topics import TOPICS, TopicNames
 from tests.faults import checker
 from tests.faults.history import ATTEMPT_STARTED, COMPLETED, NODE_STARTED, History, Takeover
 from tests.faults.house import DATABASE, PREFIX, House, Service, until
-from tests.faults.load import Api, Load, Mix
+from tests.faults.load import TRIES_SECONDS, Api, Load, Mix
 from tests.faults.reading import Database, Groups, Reader, events, total
 from tests.faults.receiver import Receiver, read_log
 
@@ -189,14 +188,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Scene]:
+async def opened(house: House, patience_seconds: float = TRIES_SECONDS) -> AsyncIterator[Scene]:
     """A running house with a receiver and the example workflows; nothing is left of it after the block."""
     async with AsyncExitStack() as stack:
-        house = House(folder)
         stack.callback(house.forget)
         stack.push_async_callback(house.stop)
         await house.start_servers()
-        api = await stack.enter_async_context(Api({it.name: it.url for it in house.pair("api")}))
+        urls = {it.name: it.url for it in house.pair("api")}
+        api = await stack.enter_async_context(Api(urls, patience_seconds))
 
         async def report(webhook_id: str, number: int) -> None:
             """What was accepted is done a moment later."""
@@ -205,7 +204,7 @@ async def opened(folder: Path) -> AsyncIterator[Scene]:
             path = f"/v1/workflows/nodes/runs/{webhook_id}"
             await api.call("PATCH", path, body, f"{webhook_id} {number}", also=frozenset({409}))
 
-        receiver = Receiver(folder / "calls.jsonl", report)
+        receiver = Receiver(house.folder / "calls.jsonl", report)
         stack.push_async_callback(receiver.stop)
         await receiver.start()
         database = await stack.enter_async_context(Database(house.mongo.uri, DATABASE))

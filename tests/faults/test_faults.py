@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults.house import SESSION_SECONDS, Service, until
+from tests.faults.house import SESSION_SECONDS, House, Service, until
 from tests.faults.load import Mix
 from tests.faults.scene import Scene, Strike, opened
 
@@ -22,7 +22,7 @@ AWAY_SECONDS = 3.0
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     """One house for all scenes; its folder, logs and all, is kept by pytest."""
-    async with opened(tmp_path_factory.mktemp("faults")) as running:
+    async with opened(House(tmp_path_factory.mktemp("faults"))) as running:
         yield running
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from headrace.contracts.topics import TopicNames
 from tests.e2e.house import change, line, on_change, webhook
 from tests.e2e.receiver import Answer, Receiver
 from tests.e2e.service_processes import Installation, environment, headrace, installed, one
+
+pytestmark = pytest.mark.xdist_group("servers")
 
 DIED, REFUSED = 1, 2
 

@@ -1,7 +1,8 @@
 """The same servers as containers, by testcontainers, where a Docker engine answers.
 
-Not yet run: it was written on a machine without a Docker engine. What needs no engine (the environment of the broker's
-container, the choice of this source) has tests; the calls of testcontainers follow its release 4.15.
+Never run with an engine: the machines that build and test this have none. What needs no engine has tests, with a
+stand-in for the library; and release 4.15.0 of the library itself was run once, by hand, against a stand-in for the
+engine, which was asked for these images, settings and loopback ports.
 """
 
 from __future__ import annotations

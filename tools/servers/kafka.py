@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.servers import cache
@@ -58,18 +58,20 @@ class Kafka(Server):
     """A Kafka broker of one's own.
 
     `settings` are the broker's, with underscores for the dots: `Kafka(path, message_max_bytes=2_000_000)`. They are
-    written at each start. Data in `directory` that an earlier Kafka left there is used again, on any port.
+    written at each start. `scram_users` are names and passwords for SCRAM-SHA-512, known to the broker from the first
+    start on this data. Data in `directory` that an earlier Kafka left there is used again, on any port.
     """
 
     name = "Kafka"
 
     def __init__(
         self, directory: Path, port: int | None = None, *, progress: Progress = silent,
-        java_options: Sequence[str] = JAVA_OPTIONS, **settings: str | int,
+        java_options: Sequence[str] = JAVA_OPTIONS, scram_users: Mapping[str, str] | None = None, **settings: str | int,
     ) -> None:  # fmt: skip
         super().__init__(directory, port, progress)
         self.settings = {name.replace("_", "."): str(value) for name, value in {**QUICK_RETURN, **settings}.items()}
         self._java_options = tuple(java_options)
+        self._scram_users = dict(scram_users or {})
 
     @property
     def bootstrap_servers(self) -> str:
@@ -117,6 +119,8 @@ class Kafka(Server):
         begun = time.monotonic()
         cluster_id = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
         command = [*tool, "format", "-t", cluster_id, "-c", str(properties), "--standalone"]
+        for user, password in self._scram_users.items():
+            command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ServerError(f"Kafka cannot format its storage in {self.data}:\n{done.stdout}{done.stderr}")

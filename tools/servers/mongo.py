@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import platform
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -30,7 +32,7 @@ WHEEL_SHA256 = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51
 IN_WHEEL = "fiftyone/db/bin/mongod"
 REMEDY = f"Install MongoDB {OLDEST_MONGOD} or later so that `mongod` is on PATH, or point MONGODB_URI at a replica set."
 
-NO_SUCH_REPLICA_SET_YET = 94
+ROOT = "root"
 OPTIONS = (
     "--replSet", REPLICA_SET, "--bind_ip", HOST, "--nounixsocket",
     "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512",
@@ -44,22 +46,32 @@ class Mongo(Server):
     """A MongoDB replica set of one's own, with one node.
 
     `options` are more command-line options of mongod; `parameters` are its server parameters: `enableTestCommands=1`
-    allows `failCommand`. Data in `directory` that an earlier Mongo left there is used again, on the same port.
+    allows `failCommand`. With a `root_password` it lets in only who signs in, and `uri` does so as the user `root`.
+    Data in `directory` that an earlier Mongo left there is used again, on the same port.
     """
 
     name = "MongoDB"
 
     def __init__(
         self, directory: Path, port: int | None = None, *, progress: Progress = silent,
-        options: Sequence[str] = (), **parameters: str | int,
+        options: Sequence[str] = (), root_password: str | None = None, **parameters: str | int,
     ) -> None:  # fmt: skip
         super().__init__(directory, port or self._port_before(directory), progress)
         self.options = list(options)
+        self.root_password = root_password
         self.parameters = {name: str(value) for name, value in parameters.items()}
 
     @property
     def uri(self) -> str:
         """A connection string without a database's name; direct, since the set has one node."""
+        return self.uri_of(f"{ROOT}:{self.root_password}") if self.root_password else self._open_uri
+
+    def uri_of(self, credentials: str) -> str:
+        """The same for another user, given as `name:password`."""
+        return self._open_uri.replace("//", f"//{credentials}@")
+
+    @property
+    def _open_uri(self) -> str:
         return f"mongodb://{HOST}:{self.port}/?directConnection=true"
 
     @property
@@ -71,10 +83,23 @@ class Mongo(Server):
         self.data.mkdir(parents=True, exist_ok=True)
         self._port_file(self.directory).write_text(str(self.port))
         parameters = [word for item in self.parameters.items() for word in ("--setParameter", "=".join(item))]
-        return [mongod, *OPTIONS, "--port", str(self.port), "--dbpath", str(self.data), *parameters, *self.options]
+        command = [mongod, *OPTIONS, "--port", str(self.port), "--dbpath", str(self.data), *parameters, *self.options]
+        return [*command, "--keyFile", str(self._key_file())] if self.root_password else command
 
     def _answers(self) -> bool:
-        return is_primary(self.uri, initiate_as=f"{HOST}:{self.port}")
+        answers = is_primary(self._open_uri, initiate_as=f"{HOST}:{self.port}")
+        if answers and self.root_password:
+            make_root(self._open_uri, self.root_password)
+            return is_primary(self.uri)
+        return answers
+
+    def _key_file(self) -> Path:
+        """What members of the set would know each other by; with it, mongod asks everybody who he is."""
+        path = self.directory / "key"
+        if not path.exists():
+            path.touch(0o600)
+            path.write_bytes(base64.b64encode(secrets.token_bytes(48)))
+        return path
 
     @classmethod
     def _port_before(cls, directory: Path) -> int | None:
@@ -94,9 +119,10 @@ def is_primary(uri: str, initiate_as: str | None = None, time_limit_ms: int = 1_
     )
     with client:
         try:
-            if client.admin.command("hello").get("isWritablePrimary"):
-                return initiate_as is None or _has_replica_set(client)
-            if initiate_as is not None and not _has_replica_set(client):
+            hello = client.admin.command("hello")  # asks for no rights
+            if hello.get("isWritablePrimary"):
+                return initiate_as is None or "setName" in hello
+            if initiate_as is not None and "setName" not in hello:
                 members = [{"_id": 0, "host": initiate_as}]
                 with contextlib.suppress(OperationFailure):  # not ready for it yet: asked again soon
                     client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
@@ -105,14 +131,11 @@ def is_primary(uri: str, initiate_as: str | None = None, time_limit_ms: int = 1_
     return False
 
 
-def _has_replica_set(client: MongoClient[dict[str, object]]) -> bool:
-    try:
-        client.admin.command("replSetGetStatus")
-    except OperationFailure as error:
-        if error.code == NO_SUCH_REPLICA_SET_YET:
-            return False
-        raise
-    return True
+def make_root(uri: str, password: str) -> None:
+    """The first user of a server that asks for passwords: who is on its machine may make that one, and no second."""
+    client: MongoClient[dict[str, object]] = MongoClient(uri, serverSelectionTimeoutMS=1_000)
+    with client, contextlib.suppress(PyMongoError):
+        client.admin.command("createUser", ROOT, pwd=password, roles=[ROOT])
 
 
 def find_mongod(progress: Progress = silent) -> str:

@@ -1,6 +1,7 @@
 """Members of groups on a real broker: what the library does to them, and what we promise all the same."""
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -22,6 +23,8 @@ from headrace.adapters.kafka import (
     connection,
 )
 from headrace.adapters.kafka import consumer as consumer_module
+from headrace.adapters.kafka.consumer import KafkaConsumer
+from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, TopicPartition
 from tests.integration.kafka.conftest import PARTITIONS, MakeLog
 from tests.integration.kafka.test_publishing import delete, read
@@ -178,6 +181,24 @@ async def test_the_poll_is_kept_up_while_everything_is_paused(make_log: MakeLog,
     assert consumer.is_fresh()
 
 
+async def test_a_member_that_did_not_fetch_for_too_long_comes_back_when_it_does(
+    make_log: MakeLog, topic: str, group: str
+) -> None:
+    """As a loop does whose store does not answer for longer than max_poll_interval_ms: the member leaves its group."""
+    log = make_log(session_timeout_ms=1_000, rebalance_timeout_ms=1_000, max_poll_interval_ms=1_000)
+    await log.start()
+    consumer = await log.subscribe(group, [topic])
+    await log.publish(numbered(topic, 3))
+    before = await read(consumer, 3)
+
+    await asyncio.sleep(2.5)
+    assert not consumer.is_fresh()
+
+    again = await read(consumer, 3)
+    assert {record.value for record in again} == {record.value for record in before}
+    assert min(record.epoch for record in again) > max(record.epoch for record in before)
+
+
 # what is gone
 
 
@@ -246,6 +267,13 @@ async def test_a_group_cannot_read_a_topic_that_does_not_exist(
         await log.tail(["no.such.topic"])
 
 
+async def read_on(consumer: KafkaConsumer) -> None:
+    """As a loop does: what is unavailable is asked for again."""
+    while True:
+        with contextlib.suppress(UnavailableError):
+            await read(consumer, 1)
+
+
 async def test_a_topic_that_is_deleted_ends_its_reader(
     log: KafkaLog, settings: KafkaSettings, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,8 +281,10 @@ async def test_a_topic_that_is_deleted_ends_its_reader(
     consumer = await log.subscribe(group, [topic])
     await delete(settings, topic)
 
-    with pytest.raises(TopicError, match=topic):
+    with pytest.raises(UnavailableError, match=f"the brokers do not know {topic}"):
         await read(consumer, 1)
+    with pytest.raises(TopicError, match=topic):
+        await read_on(consumer)
 
 
 async def test_a_record_that_cannot_be_read_ends_the_reader_and_skips_nothing(

@@ -50,6 +50,15 @@ async def test_a_group_coordinator_has_the_parts_that_we_use(consumer: AIOKafkaC
     assert list(inspect.signature(coordinator._send_req).parameters) == ["request"]
 
 
+async def test_counting_as_polled_ends_the_time_without_a_poll(consumer: AIOKafkaConsumer) -> None:
+    consumer._subscription._last_fetch_ended -= 100
+    assert consumer._subscription.fetcher_idle_time > 99
+
+    internals.count_as_polled(consumer)
+
+    assert consumer._subscription.fetcher_idle_time < 1
+
+
 def test_heartbeats_and_group_joins_go_through_what_we_listen_to() -> None:
     assert "self._send_req(request)" in inspect.getsource(GroupCoordinator._do_heartbeat)
     assert "HeartbeatRequest(" in inspect.getsource(GroupCoordinator._do_heartbeat)

@@ -117,11 +117,13 @@ async def wait_for_broker(settings: KafkaSettings) -> None:
     waited = False
     while True:
         try:
-            async with connected(settings):
-                pass
+            async with connected(settings) as connection:
+                # A broker speaks of its versions with anybody; who did not sign in is hung up on at the next question.
+                await partition_counts(connection, [])
         except UnavailableError as error:
             _log.warning(
-                "waiting for Kafka, which does not answer: is it running, and are the addresses right?",
+                "waiting for Kafka, which does not answer: is it running, and are the addresses and security_protocol "
+                "right?",
                 servers=settings.servers, reason=str(error), next_try_seconds=delay,
             )  # fmt: skip
             waited = True

@@ -141,6 +141,8 @@ class KafkaConsumer:
             while True:
                 self._check()
                 records = await self._take(max_records)
+                if not records:
+                    self._check_topics()
                 remaining = deadline - time.monotonic()
                 if records or remaining <= 0:
                     return records
@@ -247,6 +249,7 @@ class KafkaConsumer:
     async def _take(self, max_records: int) -> list[Record]:
         assignment = self._assignment
         if assignment is None or not assignment.ready or self._revoking:
+            internals.count_as_polled(self._consumer)  # else a member that left, being idle, would never join again
             return []
         # Never waits: the library would, also through a rebalance, and longer than it was told to.
         try:
@@ -255,8 +258,6 @@ class KafkaConsumer:
             raise await self._lost(error) from error
         except (CorruptRecordException, UnicodeError, ValueError) as error:
             raise self._unreadable(error) from error
-        if not fetched:
-            self._check_topics()
         records = assignment.deliver(fetched)
         self._roomy_fetches += len(records) < max_records
         return records
@@ -276,18 +277,20 @@ class KafkaConsumer:
             internals.finish(self._waiter)
 
     def _check_topics(self) -> None:
-        """Raises TopicError when a topic is gone for good: the library would ask for it for ever and say nothing."""
-        gone = [topic for topic in self._topics if self._consumer.partitions_for_topic(topic) is None]
-        now = self._clock.monotonic()
+        """Raises UnavailableError while a topic is missing, TopicError when it is gone for good: the library would ask
+        for it for ever and say nothing."""
+        gone = sorted(topic for topic in self._topics if self._consumer.partitions_for_topic(topic) is None)
         if not gone:
             self._missing_since = None
-        elif self._missing_since is None:
-            self._missing_since = now
-        elif now - self._missing_since > _GONE_SECONDS:
+            return
+        now = self._clock.monotonic()
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        if now - self._missing_since > _GONE_SECONDS:
             raise TopicError(
-                f"the group {self.group} can no longer read {', '.join(sorted(gone))}: the topic is gone. Was it "
-                "deleted? Create it (headrace init)"
+                f"the group {self.group} can no longer read {', '.join(gone)}: the topic is gone. Was it deleted? "
+                "Create it (headrace init)"
             )
+        raise UnavailableError(f"the brokers do not know {', '.join(gone)}: if that stays so, this process ends")
 
     async def _lost(self, error: OffsetOutOfRangeError) -> RecordsLostError:
         asked: Mapping[KafkaPartition, int] = error.args[0]

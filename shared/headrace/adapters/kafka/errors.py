@@ -35,16 +35,18 @@ class StalledError(HeadraceError):
     """A member of a group makes no progress although the broker answers. Let the process end and start again."""
 
 
-_REFUSALS = (
+_STRANGERS = (
     kafka.AuthenticationFailedError,
     kafka.AuthenticationMethodNotSupported,
-    kafka.ClusterAuthorizationFailedError,
-    kafka.GroupAuthorizationFailedError,
     kafka.IllegalSaslStateError,
     kafka.SaslAuthenticationFailed,
+    kafka.UnsupportedSaslMechanismError,
+)
+_WITHOUT_RIGHTS = (
+    kafka.ClusterAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
     kafka.TopicAuthorizationFailedError,
     kafka.TransactionalIdAuthorizationFailed,
-    kafka.UnsupportedSaslMechanismError,
 )
 _PASSING = (kafka.KafkaTimeoutError, kafka.CorruptRecordException, kafka.BrokerNotAvailableError)
 _TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
@@ -62,8 +64,10 @@ def translate(error: BaseException, doing: str) -> HeadraceError:
         return KafkaRefusedError(f"Kafka: {said}. Check security_protocol and the ssl_* settings")
     if isinstance(error, OSError | TimeoutError):
         return UnavailableError(f"Kafka: {said}")
-    if isinstance(error, _REFUSALS):
-        return KafkaRefusedError(f"Kafka: {said}. Check the credentials, and the rights of that user")
+    if isinstance(error, _STRANGERS):
+        return KafkaRefusedError(f"Kafka: {said}. Check the credentials: security_protocol and the sasl_* settings")
+    if isinstance(error, _WITHOUT_RIGHTS):
+        return KafkaRefusedError(f"Kafka: {said}. Check the rights of the user")
     if isinstance(error, _TOO_LARGE):
         return RecordTooLargeError(f"Kafka: {said}. raise the topic's max.message.bytes, or lower max_request_bytes")
     if isinstance(error, _PASSING) or getattr(error, "retriable", False):

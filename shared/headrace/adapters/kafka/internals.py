@@ -67,6 +67,12 @@ def raise_pending(consumer: AIOKafkaConsumer) -> None:
     consumer._coordinator.check_errors()
 
 
+def count_as_polled(consumer: AIOKafkaConsumer) -> None:
+    """Let the library know that somebody is there to read, without asking it for anything: idle members stay out."""
+    with consumer._subscription.fetch_context():
+        pass
+
+
 def fetch_waiter(consumer: AIOKafkaConsumer) -> "asyncio.Future[None]":
     """A future that is done when there are new records; it is forgotten once it is done or cancelled."""
     waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()

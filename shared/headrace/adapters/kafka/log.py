@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -21,6 +22,9 @@ from headrace.ports.log import Message, RevokeListener, TopicPartition
 
 _LOOKS_PER_SESSION: Final = 3
 _LAG_SECONDS: Final = 10
+_RETRY_SECONDS: Final = 0.2
+
+_log = structlog.get_logger("headrace.kafka")
 
 
 class KafkaLog:
@@ -46,9 +50,11 @@ class KafkaLog:
             await wait_for_broker(self._settings)
             try:
                 await self._publisher.start()
-            except UnavailableError:
-                continue  # gone again between two questions
-            return
+            except UnavailableError as error:  # gone again between two questions
+                _log.warning("could not connect to Kafka yet", servers=self._settings.servers, reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """See the port. Acknowledged by all in-sync replicas. After UnavailableError any part may be in the log.
