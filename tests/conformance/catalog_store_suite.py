@@ -16,7 +16,7 @@ from headrace.core.json import JsonObject
 from headrace.core.times import iso
 from headrace.ports.catalog import CatalogStore, StoredBlueprint, StoredEntity
 from headrace.ports.log import Message, Record, TopicPartition
-from headrace.runtime.catalog import CatalogWriter, Origin
+from headrace.runtime.catalog import CatalogWriter, WriteOrigin
 from headrace.runtime.catalog_sweep import CatalogSweeper
 from tests.conformance.harness import StoreHarness
 from tests.conformance.samples import START, ManualClock, message
@@ -25,7 +25,7 @@ from tests.unit.services.parts import Faulty
 Harness = StoreHarness[CatalogStore]
 OUT = message("changes", "service/a", b"\x00\xffbytes", type=b"io.headrace.entity.updated")
 TOPICS = TopicNames()
-ORIGIN = Origin(Author("ann"))
+ORIGIN = WriteOrigin(Author("ann"))
 
 
 def blueprint(identifier: str = "service", rev: int = 0, document: JsonObject | None = None) -> StoredBlueprint:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-import orjson
-
 from headrace.core.catalog import search
 from headrace.core.catalog.blueprint import Blueprint, read_blueprint
 from headrace.core.catalog.blueprint_check import check_blueprint, targets_of
@@ -16,6 +14,7 @@ from headrace.core.json import Json, JsonObject
 from headrace.core.times import iso
 from headrace.ports.catalog import CatalogStore, StoredBlueprint, StoredEntity
 from headrace.ports.errors import AlreadyExistsError, VersionConflictError
+from headrace_api.author_documents import canonical, patched, without
 
 SERVER_FIELDS = frozenset(("createdAt", "createdBy", "updatedAt", "updatedBy"))
 """What the server adds to a blueprint; taken off again when it comes back."""
@@ -59,7 +58,7 @@ class Blueprints:
     async def update(self, current: StoredBlueprint, document: JsonObject, by: str, at: int) -> StoredBlueprint:
         """Save a judged document in the place of `current`, unless it says the same. Raises VersionConflictError."""
         document = strip(document)
-        if _plain(document) == _plain(current.document):
+        if canonical(document) == canonical(current.document):
             return current
         new = replace(current, document=document, rev=current.rev + 1, updated_by=by, updated_at=at)
         if not await self._store.save_blueprint(new):
@@ -122,13 +121,12 @@ async def _surroundings(
 
 def strip(document: JsonObject) -> JsonObject:
     """The document without what the server added when it was read."""
-    return {name: value for name, value in document.items() if name not in SERVER_FIELDS}
+    return without(SERVER_FIELDS, document)
 
 
 def merge(current: JsonObject, patch: JsonObject) -> JsonObject:
     """PATCH of a blueprint: each top-level field replaces the old one as a whole, null removes it."""
-    merged = {**current, **strip(patch)}
-    return {name: value for name, value in merged.items() if value is not None or name not in patch}
+    return patched(current, strip(patch))
 
 
 def present_blueprint(stored: StoredBlueprint) -> JsonObject:
@@ -157,9 +155,3 @@ def present_entity(stored: StoredEntity) -> JsonObject:
 def etag(rev: int) -> str:
     """Revisions count from 0, ETags from 1, as the versions of workflows do."""
     return f'"v{rev + 1}"'
-
-
-def _plain(document: JsonObject) -> bytes:
-    # as text, because 1, 1.0 and true are equal to Python and not to an author
-    kept = {name: value for name, value in document.items() if value is not None}
-    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import orjson
-
 from headrace.core import expression
 from headrace.core.authoring import check, dialects, flow_check
 from headrace.core.errors import Problem
 from headrace.core.expression import Failure
 from headrace.core.json import Json, JsonObject
 from headrace.ports.evaluator import Evaluator
+from headrace_api.author_documents import canonical, patched, without
 from headrace_api.presenters import SERVER_FIELDS
 from headrace_api.reading import Body
 
@@ -88,7 +87,7 @@ def _about_name(document: Json, identifier: str | None) -> list[Problem]:
 
 def strip(document: JsonObject) -> JsonObject:
     """The document without what the server added when it was read."""
-    return {name: value for name, value in document.items() if name not in SERVER_FIELDS}
+    return without(SERVER_FIELDS, document)
 
 
 def same(left: JsonObject, right: JsonObject, open_runs_default: bool) -> bool:
@@ -98,16 +97,14 @@ def same(left: JsonObject, right: JsonObject, open_runs_default: bool) -> bool:
 
 def merge(current: JsonObject, patch: JsonObject) -> JsonObject:
     """PATCH (spec 10, row 4): each top-level field replaces the old one as a whole, null removes it."""
-    merged = {**current, **strip(patch)}
-    return {name: value for name, value in merged.items() if value is not None or name not in patch}
+    return patched(current, strip(patch))
 
 
 def _plain(document: JsonObject, open_runs_default: bool) -> bytes:
-    kept = {name: value for name, value in strip(document).items() if value is not None}
+    kept: JsonObject = {name: value for name, value in strip(document).items() if value is not None}
     kept.setdefault("connections", [])
     kept.setdefault("allowAnyoneToViewRuns", open_runs_default)
-    # as text, because 1, 1.0 and true are equal to Python and not to an author
-    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+    return canonical(kept)
 
 
 async def _compile(foreign: list[tuple[str, str]], evaluator: Evaluator) -> list[Problem]:

@@ -53,7 +53,7 @@ class InvalidEntityError(HeadraceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class WriteOrigin:
     """Who writes. For a run that does: its `cause` and its workflow, so that the loop guard knows how deep it is."""
 
     author: Author
@@ -85,7 +85,7 @@ class CatalogWriter:
         blueprint: str,
         document: Json,
         mode: Mode,
-        origin: Origin,
+        origin: WriteOrigin,
         *,
         identifier: str | None = None,
         default_identifier: str | None = None,
@@ -125,7 +125,7 @@ class CatalogWriter:
         raise _contended(blueprint, named or "")
 
     async def delete(
-        self, blueprint: str, identifier: str, origin: Origin, *, expected_revs: frozenset[int] | None = None
+        self, blueprint: str, identifier: str, origin: WriteOrigin, *, expected_revs: frozenset[int] | None = None
     ) -> StoredEntity:
         """Delete an entity; what it was. Entities that relate to it stay as they are. Raises as `write` does."""
         for _ in range(_ROUNDS):
@@ -164,7 +164,7 @@ class CatalogWriter:
         stored: StoredEntity | None,
         before: Entity | None,
         entity: Entity,
-        origin: Origin,
+        origin: WriteOrigin,
         at: int,
     ) -> Written | None:
         """Save the entity and publish its events; None when somebody else changed it first."""
@@ -186,7 +186,7 @@ class CatalogWriter:
         await self._publish(new)
         return Written(new, changed=True, created=before is None)
 
-    def _message(self, event: JsonObject, id_: str, at: int, origin: Origin) -> Message:
+    def _message(self, event: JsonObject, id_: str, at: int, origin: WriteOrigin) -> Message:
         """The event's record. Raises InvalidEntityError for one that nobody could read."""
         try:
             message = encode_entity_change(

@@ -15,13 +15,13 @@ from headrace.core.run import Causation
 from headrace.core.times import iso
 from headrace.ports.catalog import StoredBlueprint, StoredEntity
 from headrace.ports.errors import AlreadyExistsError, NotFoundError, UnavailableError, VersionConflictError
-from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, Mode, Origin, Written
+from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, Mode, WriteOrigin, Written
 from headrace.runtime.catalog_sweep import CatalogSweeper
 from tests.conformance.samples import START, ManualClock
 from tests.unit.services.parts import Faulty
 
 TOPICS = TopicNames()
-ANN = Origin(Author("ann"))
+ANN = WriteOrigin(Author("ann"))
 SANDBOX: dict[str, Any] = {
     "identifier": "sandbox",
     "schema": {
@@ -43,12 +43,12 @@ class Shop:
         self.sweeper = CatalogSweeper(self.store, self.log, self.clock, TOPICS)
 
     async def write(
-        self, mode: Mode = "upsert-merge", name: str | None = "a", origin: Origin = ANN, **document: Any
+        self, mode: Mode = "upsert-merge", name: str | None = "a", origin: WriteOrigin = ANN, **document: Any
     ) -> Written:
         given = document if name is None else {"identifier": name, **document}
         return await self.writer.write("sandbox", given, mode, origin)
 
-    async def set_timer(self, at: int, name: str = "a", origin: Origin = ANN) -> Written:
+    async def set_timer(self, at: int, name: str = "a", origin: WriteOrigin = ANN) -> Written:
         return await self.write(name=name, origin=origin, properties={"ttl": iso(at)})
 
     async def changes(self) -> list[EntityChange]:
@@ -76,7 +76,7 @@ async def shop() -> Shop:
 async def test_every_write_is_an_event_with_the_entity_before_and_after(shop: Shop) -> None:
     created = await shop.write(properties={"tier": "small"})
     shop.clock.at += 5
-    changed = await shop.write(origin=Origin(Author("bob", "UI", "org_1")), properties={"tier": "large"})
+    changed = await shop.write(origin=WriteOrigin(Author("bob", "UI", "org_1")), properties={"tier": "large"})
     await shop.writer.delete("sandbox", "a", ANN)
 
     changes = await shop.changes()
@@ -200,7 +200,7 @@ async def test_without_an_identifier_the_default_is_taken_and_without_one_it_is_
 
 async def test_a_run_that_writes_passes_its_chain_on(shop: Shop) -> None:
     cause = Causation("evt_2", "evt_1", 3, ("first",))
-    origin = Origin(Author("run", "AUTOMATION"), cause, "second")
+    origin = WriteOrigin(Author("run", "AUTOMATION"), cause, "second")
 
     await shop.set_timer(START - 1, origin=origin)
 

@@ -10,7 +10,7 @@ from headrace.core.catalog.entity import key_of
 from headrace.core.catalog.rules import parse_rules
 from headrace.ports.catalog import StoredEntity
 from headrace.ports.errors import AlreadyExistsError, NotFoundError, VersionConflictError
-from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, Mode, Origin, Written
+from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, Mode, WriteOrigin, Written
 from headrace_api import catalog
 from headrace_api.access import require_operator
 from headrace_api.context import Context, context_of, query_of
@@ -173,9 +173,9 @@ def _writer(context: Context) -> CatalogWriter:
     return CatalogWriter(ports.catalog, ports.log, ports.clock, ports.topics)
 
 
-def _origin(request: Request, context: Context, principal: Principal) -> Origin:
+def _origin(request: Request, context: Context, principal: Principal) -> WriteOrigin:
     author = Author(principal.id, "API", context.settings.org_id)
-    return Origin(author, traceparent=read_trace(request))
+    return WriteOrigin(author, traceparent=read_trace(request))
 
 
 def _sentence(error: Exception) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from headrace.core import errors, limits
-from headrace.core.authoring._input_values import FORMATS, check_value, pattern_fault
 from headrace.core.authoring.findings import Findings, did_you_mean, quoted
+from headrace.core.authoring.input_values import FORMATS, check_value, pattern_fault
 from headrace.core.json import Json, JsonObject
 
 _FITTING: Mapping[str, frozenset[str]] = {

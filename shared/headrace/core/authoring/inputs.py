@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from headrace.core import errors
-from headrace.core.authoring._input_values import check_value
 from headrace.core.authoring.findings import Findings, did_you_mean, kind, quoted
+from headrace.core.authoring.input_values import check_value
 from headrace.core.errors import Problem
 from headrace.core.json import Json, JsonObject
 

@@ -2,8 +2,8 @@
 
 import re
 
-from headrace.core.authoring._input_values import pattern_fault
 from headrace.core.authoring.findings import Findings, did_you_mean, kind, quoted
+from headrace.core.authoring.input_values import pattern_fault
 from headrace.core.catalog.blueprint import TIMER, objects
 from headrace.core.catalog.values import PROPERTY_FORMATS, check_property
 from headrace.core.errors import Problem, pointer

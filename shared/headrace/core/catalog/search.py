@@ -8,7 +8,7 @@ value. Texts that are both dates with a time zone are compared as instants, othe
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headrace.core.authoring._input_values import same
+from headrace.core.authoring.input_values import same
 from headrace.core.catalog.blueprint import Blueprint
 from headrace.core.catalog.entity import Entity, document_of, key_of, targets
 from headrace.core.catalog.rules import Group, PropertyRule, RelatedTo, RelationRule, Rule

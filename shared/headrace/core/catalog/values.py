@@ -2,8 +2,8 @@
 
 import ipaddress
 
-from headrace.core.authoring._input_values import FORMATS, check_value
 from headrace.core.authoring.findings import Findings, kind, quoted
+from headrace.core.authoring.input_values import FORMATS, check_value
 from headrace.core.catalog.blueprint import TIMER, is_timer
 from headrace.core.json import Json, JsonObject
 from headrace.core.times import parse_iso

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from headrace.core.authoring._input_values import same
 from headrace.core.authoring.findings import Findings, did_you_mean, kind, quoted
+from headrace.core.authoring.input_values import same
 from headrace.core.catalog.blueprint import Blueprint, Relation
 from headrace.core.catalog.entity import Entity, document_of, key_of, targets
 from headrace.core.catalog.values import check_property
