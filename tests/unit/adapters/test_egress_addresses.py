@@ -284,7 +284,7 @@ async def test_the_address_that_was_checked_is_the_one_connected_to_and_the_name
 
 
 async def test_a_socket_is_refused_even_when_every_earlier_check_is_bypassed(monkeypatch: pytest.MonkeyPatch) -> None:
-    # aiohttp asks no resolver for literals. Should our own look at them fail, the socket factory still stands.
+    # Nobody looks literals up. Should our first look at them fail, the socket factory still stands.
     async with receiving(answering(response())) as receiver, calling(EgressPolicy()) as caller:
         monkeypatch.setattr(caller, "_refuse_literal", lambda *_: None)
         failure = await fail(caller, request(receiver.url()))

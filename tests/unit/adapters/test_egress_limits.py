@@ -234,9 +234,7 @@ async def test_a_thousand_calls_cancelled_during_lookup_leave_no_place_taken(per
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(each) for each in ended} == {asyncio.CancelledError}
         assert caller._gates.held() == 0
-        assert caller._session is not None
-        assert caller._session.connector is not None
-        assert not caller._session.connector._acquired
+        assert caller._connections.busy() == 0
 
         resolver.free.set()
         await asyncio.gather(*(respond(caller, request(url)) for _ in range(200)))
@@ -269,9 +267,7 @@ async def test_a_thousand_calls_cancelled_in_the_handshake_leave_no_place_taken(
             assert {type(each) for each in ended} == {asyncio.CancelledError}
         assert silent.connections == 1000
         assert caller._gates.held() == 0
-        assert caller._session is not None
-        assert caller._session.connector is not None
-        assert not caller._session.connector._acquired
+        assert caller._connections.busy() == 0
 
         await asyncio.gather(*(respond(caller, request(receiver.url())) for _ in range(200)))
         assert (await fail(caller, request(silent.url(scheme="https"), timeout_seconds=0.05))).kind == "timeout"

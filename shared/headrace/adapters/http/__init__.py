@@ -1,1 +1,1 @@
-"""Outgoing HTTP, by aiohttp: the one door for calls of workflows (docs/egress.md). Nothing else imports aiohttp."""
+"""Outgoing HTTP: the one door for calls of workflows (docs/egress.md). Nothing else imports aiohttp."""

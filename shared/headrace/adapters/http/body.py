@@ -3,8 +3,6 @@
 import zlib
 from dataclasses import dataclass
 
-from aiohttp import ClientResponse
-
 from headrace.core.errors import HeadraceError
 
 
@@ -21,31 +19,13 @@ class Body:
     decoded: bool
 
 
-async def read_body(response: ClientResponse, limit: int) -> Body:
-    """Read and decompress a body, at most `limit` bytes before and after. Raises EncodingError; aiohttp's pass through.
-
-    A body that is cut has its connection closed, since the rest would have to be read before another call could use it.
-    """
-    content = response.content
-    chunk = await content.readany()
-    if content.at_eof():
-        data = chunk
-    else:
-        chunks, size = [chunk], len(chunk)
-        while chunk and size <= limit:
-            chunk = await content.readany()
-            chunks.append(chunk)
-            size += len(chunk)
-        data = b"".join(chunks)
-    truncated = len(data) > limit
-    if truncated:
-        response.close()
-        data = data[:limit]
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+def decode(data: bytes, encoding: str, limit: int, *, cut: bool) -> Body:
+    """A body decompressed, at most `limit` bytes of it. `cut`: the data is not all there is. Raises EncodingError."""
+    encoding = encoding.strip().lower()
     if not data or encoding not in _WINDOWS:
-        return Body(data, truncated, decoded=False)
-    data, more = _decompress(data, encoding, limit, cut=truncated)
-    return Body(data, truncated or more, decoded=True)
+        return Body(data, cut, decoded=False)
+    data, more = _decompress(data, encoding, limit, cut=cut)
+    return Body(data, cut or more, decoded=True)
 
 
 _GZIP = b"\x1f\x8b"

@@ -1,6 +1,5 @@
 """The caller: the one door through which the engine's calls for workflows leave. docs/egress.md tells its rules."""
 
-import io
 import re
 import ssl
 import time
@@ -8,29 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-import aiohttp
-from multidict import istr
 from yarl import URL
 
 from headrace.adapters.http.addresses import AddressRules
-from headrace.adapters.http.body import Body, read_body
+from headrace.adapters.http.body import Body, decode
+from headrace.adapters.http.connection import Attempt
 from headrace.adapters.http.deadline import Deadline
 from headrace.adapters.http.failures import explain
 from headrace.adapters.http.gates import Gates
-from headrace.adapters.http.headers import admit, drop_body_headers, flatten, keep_harmless
+from headrace.adapters.http.headers import admit, drop_body_headers, keep_harmless, write_head
 from headrace.adapters.http.policy import EgressPolicy, matches_host
 from headrace.adapters.http.resolver import Resolver, SystemResolver
 from headrace.adapters.http.signature import WEBHOOK_ID, sign
 from headrace.adapters.http.targets import Complaint, Target, parse_target
-from headrace.adapters.http.transport import ATTEMPT, Attempt, open_session
+from headrace.adapters.http.transport import Connections
 from headrace.ports.caller import CallFailure, CallOutcome, CallRequest, CallResponse, SigningSecrets
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# istr: aiohttp's header dictionaries need not fold the case of these again.
-_ACCEPT, _USER_AGENT, _ACCEPT_ENCODING = istr("Accept"), istr("User-Agent"), istr("Accept-Encoding")
-_ENCODINGS = "gzip, deflate"
-_NO_CONTENT_TYPE = ("Content-Type",)  # aiohttp would name one for a body that is not there
+_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that need not say that they have no body."""
 # No full stop: it separates the id from the timestamp in what is signed.
 _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
 
@@ -55,7 +51,7 @@ class _NoCallError(Exception):
 
 
 class HttpCaller:
-    """Calls over HTTP/1.1 with aiohttp. Use it in one event loop; close it there.
+    """Calls over HTTP/1.1. Use it in one event loop; close it there.
 
     `now` gives epoch seconds, for signatures. `secrets` sign every call whose request brings none of its own. `tls`
     replaces the trust in the system's certificate authorities, for instance by one's own.
@@ -76,9 +72,8 @@ class HttpCaller:
         self._now = now
         self._resolver = resolver if resolver is not None else SystemResolver()
         self._secrets = secrets
-        self._tls = tls
+        self._connections = Connections(policy, self._rules, self._resolver, tls)
         self._gates = Gates(policy.per_host_concurrency)
-        self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     async def call(self, request: CallRequest) -> CallOutcome:
@@ -88,7 +83,6 @@ class HttpCaller:
         if isinstance(hop, Complaint):
             return CallFailure(hop.kind, hop.message, sent=False, elapsed_seconds=time.monotonic() - started)
         attempt = Attempt()
-        token = ATTEMPT.set(attempt)
         try:
             with Deadline(request.timeout_seconds):
                 status, headers, body = await self._follow(hop, attempt, request)
@@ -97,15 +91,12 @@ class HttpCaller:
             kind, message = error.complaint.kind, error.complaint.message
         except Exception as error:  # the port's promise: whatever goes wrong is an outcome
             kind, message = explain(error, attempt, request.timeout_seconds, self._policy.connect_timeout_seconds)
-        finally:
-            ATTEMPT.reset(token)
         return CallFailure(kind, message, attempt.sent, time.monotonic() - started)
 
     async def close(self) -> None:
         """See Caller.close."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        self._connections.close()
         await self._resolver.close()
 
     def _prepare(self, request: CallRequest) -> _Hop | Complaint:
@@ -170,36 +161,38 @@ class HttpCaller:
             hop = self._redirect(hop, status, headers["location"], request)
 
     async def _exchange(self, hop: _Hop, attempt: Attempt) -> tuple[int, dict[str, str], Body]:
-        """Send one request and read its answer. aiohttp's exceptions pass through."""
-        headers = {_ACCEPT: "*/*", _USER_AGENT: self._policy.user_agent, **hop.headers, _ACCEPT_ENCODING: _ENCODINGS}
-        if hop.signing is not None:
-            headers.update(sign(hop.headers[WEBHOOK_ID], int(self._now()), hop.body or b"", hop.signing))
-        session = self._session
-        if session is None:
-            session = self._session = open_session(self._policy, self._rules, self._resolver, self._tls)
-        response = await session.request(
-            hop.method,
-            hop.target.url,
-            headers=headers,
-            data=_payload(hop.body),
-            allow_redirects=False,
-            skip_auto_headers=None if hop.body else _NO_CONTENT_TYPE,
-        )
-        attempt.phase = "body"
+        """Send one request and read its answer. Raises what `failures.explain` knows."""
+        connection = await self._connections.take(hop.target, attempt)
         try:
-            if response.status < 200:
-                raise _NoCallError(
-                    Complaint("protocol", f"{attempt.place} wants to switch protocols ({response.status}), unasked")
-                )
-            body = await read_body(response, self._policy.max_response_bytes)
-        except BaseException:
-            response.close()
-            raise
-        received = flatten(response.headers.items())
+            answer = await connection.exchange(self._request(hop), attempt, with_body=hop.method != "HEAD")
+        finally:
+            self._connections.give_back(hop.target, connection)
+        if answer.status < 200:
+            raise _NoCallError(
+                Complaint("protocol", f"{attempt.place} wants to switch protocols ({answer.status}), unasked")
+            )
+        received = answer.headers
+        encoding = received.get("content-encoding", "")
+        body = decode(answer.body, encoding, self._policy.max_response_bytes, cut=answer.truncated)
         if body.decoded:
             received.pop("content-encoding", None)
             received.pop("content-length", None)
-        return response.status, received, body
+        return answer.status, received, body
+
+    def _request(self, hop: _Hop) -> bytes:
+        """The request of a hop, byte by byte."""
+        body = hop.body or b""
+        headers = {"Accept": "*/*", "User-Agent": self._policy.user_agent, **hop.headers}
+        headers["Accept-Encoding"] = "gzip, deflate"
+        if hop.signing is not None:
+            headers.update(sign(hop.headers[WEBHOOK_ID], int(self._now()), body, hop.signing))
+        if body or hop.method not in _WITHOUT_LENGTH:
+            headers["Content-Length"] = str(len(body))
+        target = hop.target
+        defaults = {"Host": target.host_header}
+        if body:
+            defaults["Content-Type"] = "application/octet-stream"
+        return write_head(f"{hop.method} {target.path} HTTP/1.1", defaults, headers) + body
 
     def _redirect(self, hop: _Hop, status: int, location: str, request: CallRequest) -> _Hop:
         """The next hop, checked like the first. Raises _NoCallError when it must not be made."""
@@ -219,10 +212,3 @@ class HttpCaller:
         if url.origin() != hop.target.url.origin():
             headers, signing = keep_harmless(headers), None
         return _Hop(method, target, headers, body, signing)
-
-
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    if not body:
-        return None
-    # aiohttp warns of larger bytes, since it writes them in one go; of a file it writes a piece at a time.
-    return body if len(body) <= 1 << 20 else io.BytesIO(body)

@@ -1,17 +1,17 @@
 """From exceptions to failures: which kind, and a sentence that says what happened, where, and what to do.
 
-Texts of exceptions are not passed on unless they are the operating system's: aiohttp's hold whole URLs.
+Texts of exceptions are not passed on unless they are the operating system's or ours: others may hold what is secret.
 """
 
 import os
 import ssl
 
-import aiohttp
-from aiohttp import http_exceptions
+from aiohttp.http_exceptions import HttpProcessingError
 
 from headrace.adapters.http.body import EncodingError
+from headrace.adapters.http.connection import Attempt, ConnectionEndedError
 from headrace.adapters.http.resolver import ResolveError
-from headrace.adapters.http.transport import AddressRefusedError, Attempt, SecondSendError
+from headrace.adapters.http.transport import AddressRefusedError, ClosedError, ConnectError, ConnectTimeoutError
 from headrace.ports.caller import FailureKind
 
 _LOST = "its effect is unknown"
@@ -24,33 +24,21 @@ def explain(
     place = attempt.place
     if attempt.refusal or isinstance(error, AddressRefusedError):
         return "refused", attempt.refusal or str(error)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, ConnectTimeoutError):
         return "timeout", _explain_connect_timeout(attempt, connect_timeout_seconds)
     if isinstance(error, TimeoutError):
         return "timeout", _explain_deadline(attempt, timeout_seconds)
     if isinstance(error, ResolveError):
         return "dns", f"{error}; check the name, and the engine's DNS"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "dns", f"{attempt.host} could not be looked up; check the name, and the engine's DNS"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "tls", f"{place} has a certificate that is not trusted ({_reason(error.certificate_error)})"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "tls", f"no TLS connection to {place} ({_reason(error.os_error)}): does it speak https on this port?"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "connect", f"no connection to {place} ({_reason(error.os_error)}): check that the receiver is up"
-    if isinstance(error, aiohttp.ServerDisconnectedError | SecondSendError):
-        return "reset", f"{place} closed the connection before it answered; {_LOST}"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return _explain_payload(error, place)
-    if isinstance(error, aiohttp.ClientOSError):
-        return "reset", f"the connection to {place} was lost ({_reason(error)}) before it answered; {_LOST}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return _explain_response(error, place)
-    if isinstance(error, http_exceptions.HttpProcessingError):
-        return "protocol", f"{place} sent something that is not HTTP; {_LOST}"
+    if isinstance(error, ConnectError):
+        return _explain_connect(error.error, place)
+    if isinstance(error, ConnectionEndedError):
+        return "reset", _explain_end(error, attempt)
+    if isinstance(error, HttpProcessingError):
+        return _explain_nonsense(error, attempt)
     if isinstance(error, EncodingError):
         return "protocol", f"{place} answered, but {error}; {_LOST}"
-    if isinstance(error, aiohttp.ClientConnectionError):
+    if isinstance(error, ClosedError):
         return ("reset" if attempt.sent else "connect"), f"the connection to {place} ended: the caller was closed"
     return "protocol", f"the call to {place} failed inside the HTTP client ({type(error).__name__})"
 
@@ -76,19 +64,29 @@ def _explain_deadline(attempt: Attempt, seconds: float) -> str:
             return f"{place} began to answer but did not finish {within}; {_LOST}"
 
 
-def _explain_payload(error: aiohttp.ClientPayloadError, place: str) -> tuple[FailureKind, str]:
-    cause = error.__cause__
-    ended_early = isinstance(cause, http_exceptions.ContentLengthError | OSError) or cause is None
-    if ended_early or "not completed" in str(error):
-        return "reset", f"{place} closed the connection in the middle of its answer; {_LOST}"
-    return "protocol", f"{place} sent a body that is not framed as HTTP demands; {_LOST}"
+def _explain_connect(error: OSError, place: str) -> tuple[FailureKind, str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "tls", f"{place} has a certificate that is not trusted ({_reason(error)})"
+    if isinstance(error, ssl.SSLError):
+        return "tls", f"no TLS connection to {place} ({_reason(error)}): does it speak https on this port?"
+    return "connect", f"no connection to {place} ({_reason(error)}): check that the receiver is up"
 
 
-def _explain_response(error: aiohttp.ClientResponseError, place: str) -> tuple[FailureKind, str]:
+def _explain_end(error: ConnectionEndedError, attempt: Attempt) -> str:
+    if attempt.phase == "body":
+        return f"{attempt.place} closed the connection in the middle of its answer; {_LOST}"
+    if error.error is not None:
+        return f"the connection to {attempt.place} was lost ({_reason(error.error)}) before it answered; {_LOST}"
+    return f"{attempt.place} closed the connection before it answered; {_LOST}"
+
+
+def _explain_nonsense(error: HttpProcessingError, attempt: Attempt) -> tuple[FailureKind, str]:
     # aiohttp's C parser tells its two limits apart from nonsense in words only.
     if "more than" in error.message or "Too many headers" in error.message:
-        return "too-large", f"{place} answered with more headers than we read; {_LOST}"
-    return "protocol", f"{place} sent something that is not HTTP; {_LOST}"
+        return "too-large", f"{attempt.place} answered with more headers than we read; {_LOST}"
+    if attempt.phase == "body":
+        return "protocol", f"{attempt.place} sent a body that is not framed as HTTP demands; {_LOST}"
+    return "protocol", f"{attempt.place} sent something that is not HTTP; {_LOST}"
 
 
 def _reason(error: Exception) -> str:

@@ -85,6 +85,18 @@ def drop_body_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _OF_THE_BODY}
 
 
+def write_head(start: str, *headers: Mapping[str, str]) -> bytes:
+    """A request's first line and headers, up to the empty line. Of equal names, whatever their case, the last counts.
+
+    Raises ValueError for a line that would end before its end: whoever made it must have looked at it before.
+    """
+    lines = {name.lower(): f"{name}: {value}" for each in headers for name, value in each.items()}
+    text = "\r\n".join((start, *lines.values()))
+    if text.count("\r") != len(lines) or text.count("\n") != len(lines) or "\0" in text:
+        raise ValueError("a line of the request holds a line break or a NUL character")
+    return f"{text}\r\n\r\n".encode()
+
+
 def flatten(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Received headers as plain text: names in lower case, repeated ones joined, undecodable bytes replaced."""
     flat: dict[str, str] = {}

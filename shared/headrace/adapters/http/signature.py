@@ -16,15 +16,13 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from multidict import istr
-
 from headrace.ports.caller import SigningSecrets
 
-WEBHOOK_ID = istr("webhook-id")
-WEBHOOK_TIMESTAMP = istr("webhook-timestamp")
-WEBHOOK_SIGNATURE = istr("webhook-signature")
-PORT_TIMESTAMP = istr("X-Port-Timestamp")
-PORT_SIGNATURE = istr("X-Port-Signature")
+WEBHOOK_ID = "webhook-id"
+WEBHOOK_TIMESTAMP = "webhook-timestamp"
+WEBHOOK_SIGNATURE = "webhook-signature"
+PORT_TIMESTAMP = "X-Port-Timestamp"
+PORT_SIGNATURE = "X-Port-Signature"
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 

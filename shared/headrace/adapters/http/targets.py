@@ -38,6 +38,12 @@ class Target:
     place: str
     literal: bool
     """The host is an IP address: no name will be looked up."""
+    is_https: bool
+    origin: str
+    """Calls of one origin may share a connection."""
+    path: str
+    """Path and query, as they stand in a request line."""
+    host_header: str
 
 
 def parse_target(text: str) -> Target | Complaint:
@@ -70,7 +76,10 @@ def _parse(text: str) -> Target | Complaint:
     if isinstance(verdict, Complaint):
         return verdict
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return Target(url, host, port, place, verdict)
+    return Target(
+        url, host, port, place, verdict, url.scheme == "https", f"{url.scheme}://{place}", url.raw_path_qs,
+        url.host_port_subcomponent or "",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1024)
