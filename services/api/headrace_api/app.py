@@ -23,6 +23,7 @@ from headrace_api.routes import (
     health,
     integrations,
     node_runs,
+    reruns,
     runs,
     workflows,
 )
@@ -84,7 +85,15 @@ def bare_app() -> FastAPI:
         app.include_router(router, dependencies=[Depends(read_query)])
     guarded = APIRouter(dependencies=[Depends(authenticate), Depends(read_query)])
     # Literal paths before those with a workflow's identifier in the same place.
-    for router in (runs.router, node_runs.router, workflows.router, events.router, blueprints.router, entities.router):
+    for router in (
+        runs.router,
+        reruns.router,
+        node_runs.router,
+        workflows.router,
+        events.router,
+        blueprints.router,
+        entities.router,
+    ):
         guarded.include_router(router)
     app.include_router(guarded)
     app.include_router(health.router)

@@ -35,6 +35,24 @@ class StartRequest(_Body):
     """The self-serve trigger to start; may be left out when there is only one."""
 
 
+class FromNode(_Body):
+    """Where a re-run begins: at this node."""
+
+    node: Annotated[str, Field(examples=["deploy"])]
+
+
+class RerunRequest(_Body):
+    """What is run again. Without a body: everything."""
+
+    first: Annotated[Literal["start", "failed"] | FromNode, Field(alias="from", examples=["failed"])] = "start"
+    """`start`: everything; `failed`: the node runs that failed or were cancelled, and what follows them; or from one
+    node on. What comes before is carried over and not executed again."""
+    inputs: Annotated[dict[str, Any], Field(examples=[{"tier": "gold"}])] | None = None
+    """Inputs that replace those of the old run, name by name."""
+    version: Literal["same", "latest"] = "same"
+    """Which version of the workflow; `latest` from the start only."""
+
+
 class CancelRequest(_Body):
     """Spec 7.4.6."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from headrace.core import ids
 from headrace.core.definition import Definition, Node, SelfServeTrigger
 from headrace.core.json import Json, JsonObject
-from headrace.core.run import LogLine, NodeRun, Run
+from headrace.core.run import Children, LogLine, NodeRun, Run
 from headrace.core.times import iso
 from headrace.ports.stores import LedgerEntry, TriggerVerdict, WorkflowVersion
 
@@ -92,6 +92,7 @@ def run(it: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject
         "cancelledBy": it.cancelled_by,
         "seq": it.seq,
         "variables": {"outputs": dict(it.outputs)},
+        **lineage(it),
         "nodeRuns": [node_run(node, it, graph, with_logs) for node in it.nodes.values()],
     }
 
@@ -122,6 +123,10 @@ def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = T
         "updatedAt": iso(it.updated_at),
         "completedAt": _iso(it.completed_at),
     }
+    if it.children is not None:
+        shown["children"] = children(it.id, it.children)
+    if it.carried:
+        shown["carried"] = True
     if with_logs:
         shown["nodeRunLogs"] = log_lines(it.logs)
         shown["logsDropped"] = it.logs_dropped
@@ -135,8 +140,39 @@ def blocked_on(it: NodeRun, of: Run) -> JsonObject | None:
     kind = {"running": "answer", "waiting": "report", "polling": "report", "retrying": "retry"}.get(it.phase, "answer")
     if it.phase == "waiting" and it.type == "INPUT":
         kind = "person"
+    if it.children is not None:
+        kind = "children"
     due = min((timer.due_at for timer in of.timers if timer.node == it.node), default=None)
     return {"kind": kind, "until": _iso(due)}
+
+
+def lineage(it: Run) -> JsonObject:
+    """Where a run comes from, when it was started for another run or repeats one."""
+    shown: JsonObject = {}
+    if it.parent is not None:
+        shown["parent"] = {
+            "runIdentifier": it.parent.run_id,
+            "nodeRunIdentifier": it.parent.node_run_id,
+            "index": it.parent.index,
+        }
+    if it.rerun_of is not None:
+        shown["rerunOf"] = it.rerun_of
+    return shown
+
+
+def children(node_run_id: str, it: Children) -> JsonObject:
+    """The child runs of a node run: how many, those at work, and the first that failed."""
+    return {
+        "total": it.total,
+        "started": it.started,
+        "succeeded": it.succeeded,
+        "failed": it.failed,
+        "running": [{"index": at, "runIdentifier": ids.child_run_id(node_run_id, at)} for at in it.running],
+        "failures": [
+            {"index": at, "runIdentifier": ids.child_run_id(node_run_id, at), "message": message}
+            for at, message in it.failures
+        ],
+    }
 
 
 def log_lines(lines: Iterable[LogLine]) -> list[Json]:

@@ -180,6 +180,26 @@ class BlockedOn(_Shown):
     """When the engine looks at it again by itself."""
 
 
+class ChildRun(_Shown):
+    index: int
+    """The number of the item, from 0."""
+    run_identifier: RunId
+
+
+class FailedChild(ChildRun):
+    message: str
+
+
+class Children(_Shown):
+    total: int
+    started: int
+    succeeded: int
+    failed: int
+    running: list[ChildRun]
+    failures: list[FailedChild]
+    """The first ones."""
+
+
 class NodeRun(_Shown):
     identifier: NodeRunId
     node: NodeName
@@ -205,6 +225,10 @@ class NodeRun(_Shown):
     """Not in lists of runs."""
     logs_dropped: int = 0
     """Older log lines that are no longer kept."""
+    children: Children | None = None
+    """Of WORKFLOW and FOR_EACH nodes: the runs that they start."""
+    carried: bool = False
+    """Taken over from the run that this one repeats, and not executed."""
 
 
 class FoundNodeRun(NodeRun):
@@ -226,6 +250,12 @@ class Variables(_Shown):
     outputs: dict[str, AnyJson]
 
 
+class ParentOfRun(_Shown):
+    run_identifier: RunId
+    node_run_identifier: NodeRunId
+    index: int
+
+
 class Run(_Shown):
     identifier: RunId
     title: str | None
@@ -245,6 +275,10 @@ class Run(_Shown):
     seq: int
     """Grows with every change of the run."""
     variables: Variables
+    parent: ParentOfRun | None = None
+    """The node run that started this run."""
+    rerun_of: RunId | None = None
+    """The run that this one repeats."""
     node_runs: list[NodeRun]
 
 

@@ -60,11 +60,14 @@ async def start(
         earlier = await _earlier(context, command)
         if earlier is not None:
             return Started(earlier, replayed=True)
-    run = await _publish_and_wait(context, command)
-    if run is None:
-        return Started(_accepted(command, node))
+    run = await publish(context, command, node.config.type)
     _check_cause(command, run.causation.event_id)
     return Started(run)
+
+
+async def publish(context: Context, command: StartRun, trigger_type: str) -> Run:
+    """Publish the command and wait a while for the run; as it will begin, when it does not appear in time."""
+    return await _publish_and_wait(context, command) or _accepted(command, trigger_type)
 
 
 def _trigger(graph: Definition, name: str | None) -> tuple[Node, SelfServeTrigger]:
@@ -170,16 +173,17 @@ async def _appeared(context: Context, run_id: str, following: Following) -> Run 
     return None
 
 
-def _accepted(command: StartRun, node: Node) -> Run:
+def _accepted(command: StartRun, trigger_type: str) -> Run:
     """The run as it will begin, for when it cannot be shown yet."""
     return Run(
         id=command.run_id,
         workflow=command.workflow,
         version=command.version,
         trigger=command.trigger,
-        trigger_type=node.config.type,
+        trigger_type=trigger_type,
         created_by=command.created_by,
         created_at=command.at,
         updated_at=command.at,
         causation=command.causation,
+        rerun_of=command.rerun_of,
     )

@@ -94,6 +94,13 @@ class Client:
     def node_run_logs(self, node_run_id: str) -> list[JsonDict]:
         return _list(self.get(f"/v1/workflows/nodes/runs/{_part(node_run_id)}/logs"), "logs")
 
+    def rerun(self, run_id: str, first: str, inputs: JsonDict | None, version: str) -> JsonDict:
+        """The new run. `first` is start, failed, or a node."""
+        body: JsonDict = {"from": first if first in ("start", "failed") else {"node": first}, "version": version}
+        if inputs:
+            body["inputs"] = inputs
+        return _dict(self.send("POST", f"/v1/workflows/runs/{_part(run_id)}/rerun", _encode(body), {}), "workflowRun")
+
     def cancel_run(self, run_id: str, force: bool) -> JsonDict:
         path = f"/v1/workflows/runs/{_part(run_id)}/cancel"
         return self.request("POST", path, params={"force": "true"} if force else None)

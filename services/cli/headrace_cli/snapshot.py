@@ -41,6 +41,10 @@ class NodeSnapshot:
     output: Any
     links: tuple[str, ...]
     logs: tuple[LogLine, ...]
+    children: str = ""
+    """The child runs in a few words; empty for most node runs."""
+    failed_children: tuple[str, ...] = ()
+    carried: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -60,6 +64,8 @@ class RunSnapshot:
     updated_at: int | None
     completed_at: int | None
     nodes: tuple[NodeSnapshot, ...]
+    origin: str = ""
+    """The run that started this one, or that it repeats, in words; empty for most."""
 
 
 def read(run: JsonDict) -> RunSnapshot:
@@ -80,6 +86,7 @@ def read(run: JsonDict) -> RunSnapshot:
         updated_at=instant(run.get("updatedAt")),
         completed_at=instant(run.get("completedAt")),
         nodes=tuple(_node(node, outputs) for node in run.get("nodeRuns") or () if isinstance(node, dict)),
+        origin=_origin(run),
     )
 
 
@@ -128,15 +135,42 @@ def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
         ),
         next_attempt_at=instant(blocked.get("until")) if blocked.get("kind") == "retry" else None,
         outlet=_outlet(node, output),
-        waits_for={"report": "a report", "person": "a person"}.get(str(blocked.get("kind"))),
+        waits_for={"report": "a report", "person": "a person", "children": "child runs"}.get(str(blocked.get("kind"))),
         error=_error(node, output),
         output=output,
         links=tuple(str(link) for link in node.get("links") or ()),
         logs=tuple(log_line(entry) for entry in node.get("nodeRunLogs") or () if isinstance(entry, dict)),
+        children=_children(_mapping(node.get("children"))),
+        failed_children=tuple(
+            f"{each.get('runIdentifier')} (item {each.get('index')}): {each.get('message')}"
+            for each in _mapping(node.get("children")).get("failures") or ()
+            if isinstance(each, dict)
+        ),
+        carried=node.get("carried") is True,
     )
 
 
-_WAITS = {"report": "WAITING", "person": "WAITING", "retry": "RETRYING"}
+def _origin(run: JsonDict) -> str:
+    parent = _mapping(run.get("parent")).get("runIdentifier")
+    if parent:
+        return f"child of {parent}"
+    return f"repeats {run['rerunOf']}" if run.get("rerunOf") else ""
+
+
+def _children(children: Mapping[str, Any]) -> str:
+    """How many child runs there are and what became of them, and the first of those at work."""
+    if not children:
+        return ""
+    succeeded, failed, total = (_count(children.get(name)) for name in ("succeeded", "failed", "total"))
+    said = f"{succeeded + failed} of {total} child runs over"
+    if failed:
+        said += f", {failed} failed"
+    running = [str(each.get("runIdentifier")) for each in children.get("running") or () if isinstance(each, dict)]
+    shown = ", ".join(running[:3]) + (", ..." if len(running) > 3 else "")
+    return f"{said}; at work: {shown}" if running else said
+
+
+_WAITS = {"report": "WAITING", "person": "WAITING", "children": "RUNNING", "retry": "RETRYING"}
 
 
 def _state(node: JsonDict) -> str:

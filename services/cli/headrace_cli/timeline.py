@@ -64,6 +64,8 @@ def _header(run: RunSnapshot, end: int | None) -> Text:
         text.append(f"  {words.span(end - run.created_at)}")
     if run.label:
         text.append(f"  [{run.label}]")
+    if run.origin:
+        text.append(f"  {run.origin}", _DIM)
     return text
 
 
@@ -110,6 +112,8 @@ def _note(node: NodeSnapshot) -> str:
         return f"→ {node.outlet}"
     if node.type == "CONDITION" and node.is_over and not node.error:
         return "→ no branch matched"
+    if node.carried:
+        return "carried over"
     if node.waits_for:
         return f"waits for {node.waits_for}"
     return f"attempt {node.attempt}" if node.attempt > 1 else ""
@@ -128,6 +132,9 @@ def _details(run: RunSnapshot, node: NodeSnapshot, options: Options) -> list[Tex
         output = _output(node)
         if output:
             result.append(_detail("=", output, _DIM))
+    if node.children:
+        result.append(_detail("↳", node.children, _DIM))
+    result.extend(_detail("✗", failed, "red") for failed in node.failed_children[:_LOGS_SHOWN])
     result.extend(_detail("↗", link, "cyan") for link in node.links)
     if options.logs:
         result.extend(_log_lines(run, node))

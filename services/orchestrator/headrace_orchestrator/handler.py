@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from headrace.contracts.codec import UndecodableMessageError, decode_command
+from headrace.contracts.codec import UndecodableMessageError, decode_command, encode_command
 from headrace.contracts.envelope import trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
-from headrace.core.commands import Command, StartRun
+from headrace.core.commands import Command, ReportChild, StartRun
 from headrace.core.plan import Plan
 from headrace.ports.clock import Clock
 from headrace.ports.errors import TooLargeError, UnavailableError
@@ -34,6 +34,7 @@ from headrace.runtime.loop import Done
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.plans import MissingVersionError, Plans
 from headrace_orchestrator.cache import RunCache
+from headrace_orchestrator.child_starts import ChildStarts
 from headrace_orchestrator.outbox import Outbox
 from headrace_orchestrator.turn import Turn, decide_turns
 
@@ -163,19 +164,26 @@ class Orchestrator:
         """A turn per run. A run whose version is missing or whose decision is a bug becomes dead letters."""
         turns: dict[str, Turn] = {}
         letters: list[Message] = []
+        child_starts = ChildStarts(self._plans)
         for run_id, piece in work.items():
             stored, from_cache = runs.get(run_id, (None, False))
+            commands: Sequence[Command] = piece.commands
+            replies: list[ReportChild] = []
             try:
-                plan = await self._plan(stored, piece.commands)
+                if stored is None:
+                    commands, replies = await child_starts.resolve(piece.commands)
+                plan = await self._plan(stored, commands)
                 if plan is None:
-                    self._metrics.rejected("unknown-run", len(piece.commands))
+                    self._metrics.rejected("unfit-start" if replies else "unknown-run", len(piece.commands))
             except MissingVersionError as error:
                 letters.extend(self._give_up(piece.records, error))
                 plan = None
-            turns[run_id] = Turn(plan, stored, from_cache, piece.commands if plan else [], piece.records)
+            turns[run_id] = Turn(plan, stored, from_cache, commands if plan else [], piece.records)
+            letters.extend(encode_command(reply, self._topics) for reply in replies)
         bugs = await decide_turns(turns, self._evaluator, self._clock.now(), self._topics)
         for record, bug in bugs:
             letters.extend(self._give_up([record], bug))
+        letters.extend(message for turn in turns.values() for message in turn.replies)
         if letters:
             await self._log.publish(letters)
         return turns

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from headrace.contracts.codec import encode_event, encode_request
+from headrace.contracts.codec import encode_command, encode_event, encode_request
 from headrace.contracts.envelope import mark_redelivered
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command
@@ -30,6 +30,8 @@ class Turn:
     next: StoredRun | None = None
     decisions: list[Decision] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    replies: list[Message] = field(default_factory=list)
+    """What refused commands tell other runs. Nothing is saved for them: the same command gives the same reply."""
     _answers: dict[int, dict[str, dict[str, Answer]]] = field(default_factory=dict)
 
     @property
@@ -44,6 +46,7 @@ class Turn:
         """
         self.decisions.clear()
         self.messages.clear()
+        self.replies.clear()
         run = self.stored.run if self.stored else None
         bugs: list[tuple[Record, Exception]] = []
         for index, command in enumerate(self.commands):
@@ -58,7 +61,7 @@ class Turn:
             if asked:
                 return asked, bugs
             self.decisions.append(decision)
-            self.messages.extend(messages)
+            (self.messages if decision.events else self.replies).extend(messages)
             run = decision.run
         return [], bugs
 
@@ -95,9 +98,10 @@ def _evaluation(question: Question) -> Evaluation:
 
 
 def _messages(decision: Decision, topics: TopicNames) -> list[Message]:
+    messages = [encode_command(command, topics) for command in decision.commands]
     if decision.run is None:
-        return []
-    messages = [encode_request(request, topics) for request in decision.requests]
+        return messages
+    messages.extend(encode_request(request, topics) for request in decision.requests)
     messages.extend(encode_event(decision.run, event, topics) for event in decision.events)
     return messages
 

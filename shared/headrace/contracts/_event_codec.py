@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from pydantic import ValidationError
 
 from headrace.contracts import _run_event_messages as models
+from headrace.contracts._lineage import children_object, lineage_object, read_children, read_parent
 from headrace.contracts._parts import (
     causation_object,
     edge_object,
@@ -38,6 +39,8 @@ RUN_EVENT_TYPES: dict[type[Event], str] = {
     events.AttemptFailed: "io.headrace.attempt.failed",
     events.AttemptStarted: "io.headrace.attempt.started",
     events.NodeCompleted: "io.headrace.node.completed",
+    events.ChildrenStarted: "io.headrace.children.started",
+    events.ChildCompleted: "io.headrace.child.completed",
     events.RunCancelling: "io.headrace.run.cancellation.requested",
     events.RunCompleted: "io.headrace.run.completed",
 }
@@ -97,10 +100,13 @@ def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
                 "node": event.node, "nodeRunId": event.node_run_id, "nodeType": event.type, "config": event.config,
                 "phase": event.phase, "timers": [timer_object(timer) for timer in event.timers],
             }  # fmt: skip
+            if event.children is not None:
+                data["children"] = children_object(event.children)
         case events.RunStarted():
             data |= {
                 "trigger": event.trigger, "triggerType": event.trigger_type, "createdBy": event.created_by,
                 "causation": causation_object(event.causation), "edges": edge_object(event.edges),
+                **lineage_object(event.parent, event.rerun_of),
             }  # fmt: skip
         case events.RunCompleted():
             data["result"] = event.result
@@ -126,6 +132,10 @@ def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
                 **_node(run, event.node), "attempt": event.attempt,
                 "timers": [timer_object(timer) for timer in event.timers],
             }  # fmt: skip
+        case events.ChildrenStarted():
+            data |= {**_node(run, event.node), "count": event.count}
+        case events.ChildCompleted():
+            _add_child(data, run, event)
         case _:
             assert_never(event)
 
@@ -155,23 +165,39 @@ def _add_completed(data: JsonObject, event: events.NodeCompleted) -> None:
         "logs": public_log_objects(event.logs), "externalRunId": event.external_run_id,
         "edges": edge_object(event.edges),
     }  # fmt: skip
+    if event.carried:
+        data["carried"] = True
     # Mostly one object is both; writing it once halves the record. Identity, because 1 == True would not be exact.
     if event.stored is not event.output:
         data["stored"] = event.stored
+
+
+def _add_child(data: JsonObject, run: Run, event: events.ChildCompleted) -> None:
+    data |= {**_node(run, event.node), "index": event.index, "result": event.result}
+    if event.outputs is not None:
+        data["outputs"] = event.outputs
+    if event.size:
+        data["size"] = event.size
+    if event.omitted:
+        data["omitted"] = True
+    if event.error is not None:
+        data["error"] = event.error
 
 
 def _read_run_started(data: dict[str, Any]) -> events.RunStarted:
     it = models.RunStartedMessage.model_validate(data)
     return events.RunStarted(
         it.seq, it.at, it.run_id, it.workflow, it.version, it.trigger, it.trigger_type, it.created_by,
-        read_causation(it.causation), read_edges(it.edges),
+        read_causation(it.causation), read_edges(it.edges), read_parent(it.parent), it.rerun_of,
     )  # fmt: skip
 
 
 def _read_node_started(data: dict[str, Any]) -> events.NodeStarted:
     it = models.NodeStartedMessage.model_validate(data)
     timers = tuple(read_timer(timer) for timer in it.timers)
-    return events.NodeStarted(it.seq, it.at, it.node, it.node_run_id, it.node_type, it.config, it.phase, timers)
+    return events.NodeStarted(
+        it.seq, it.at, it.node, it.node_run_id, it.node_type, it.config, it.phase, timers, read_children(it.children)
+    )
 
 
 def _read_node_accepted(data: dict[str, Any]) -> events.NodeAccepted:
@@ -211,8 +237,18 @@ def _read_node_completed(data: dict[str, Any]) -> events.NodeCompleted:
         it.seq, it.at, it.node, it.node_run_id, it.node_type, it.result, it.output,
         it.stored if "stored" in data else it.output,
         it.error, it.outlet, it.label, it.run_label, None if it.links is None else tuple(it.links),
-        read_logs(it.logs), it.external_run_id, read_edges(it.edges),
+        read_logs(it.logs), it.external_run_id, read_edges(it.edges), it.carried,
     )  # fmt: skip
+
+
+def _read_children_started(data: dict[str, Any]) -> events.ChildrenStarted:
+    it = models.ChildrenStartedMessage.model_validate(data)
+    return events.ChildrenStarted(it.seq, it.at, it.node, it.count)
+
+
+def _read_child_completed(data: dict[str, Any]) -> events.ChildCompleted:
+    it = models.ChildCompletedMessage.model_validate(data)
+    return events.ChildCompleted(it.seq, it.at, it.node, it.index, it.result, it.outputs, it.size, it.omitted, it.error)
 
 
 def _read_run_cancelling(data: dict[str, Any]) -> events.RunCancelling:
@@ -234,6 +270,8 @@ _READERS: dict[str, Callable[[dict[str, Any]], Event]] = {
     RUN_EVENT_TYPES[events.AttemptFailed]: _read_attempt_failed,
     RUN_EVENT_TYPES[events.AttemptStarted]: _read_attempt_started,
     RUN_EVENT_TYPES[events.NodeCompleted]: _read_node_completed,
+    RUN_EVENT_TYPES[events.ChildrenStarted]: _read_children_started,
+    RUN_EVENT_TYPES[events.ChildCompleted]: _read_child_completed,
     RUN_EVENT_TYPES[events.RunCancelling]: _read_run_cancelling,
     RUN_EVENT_TYPES[events.RunCompleted]: _read_run_completed,
 }

@@ -45,6 +45,8 @@ def read_start(data: dict[str, Any]) -> StartRun | None:
         return None
     if causation is None or tuple(map(type, fields)) != _START:
         return None
+    if "parent" in data or "rerunOf" in data or "carried" in data:
+        return None
     run, at, workflow, version, trigger, output, created_by = fields
     return StartRun(run, at, workflow, version, trigger, output, created_by, causation)
 

@@ -3,6 +3,7 @@
 from typing import Any, assert_never
 
 from headrace.contracts import messages
+from headrace.contracts._lineage import read_carried, read_parent
 from headrace.contracts._parts import read_causation, read_logs, read_origin
 from headrace.core.commands import (
     Accepted,
@@ -12,6 +13,7 @@ from headrace.core.commands import (
     InvokeNode,
     Outcome,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
@@ -21,8 +23,9 @@ from headrace.core.commands import (
 def read_start(data: dict[str, Any]) -> StartRun:
     it = messages.StartRunMessage.model_validate(data)
     return StartRun(
-        it.run_id, it.at, it.workflow, it.version, it.trigger, it.output, it.created_by, read_causation(it.causation)
-    )
+        it.run_id, it.at, it.workflow, it.version, it.trigger, it.output, it.created_by, read_causation(it.causation),
+        read_parent(it.parent), it.rerun_of, tuple(read_carried(part) for part in it.carried),
+    )  # fmt: skip
 
 
 def read_cancel(data: dict[str, Any]) -> CancelRun:
@@ -41,6 +44,11 @@ def read_report(data: dict[str, Any]) -> ReportNode:
         it.run_id, it.at, it.node_run_id, it.by, it.status, it.result, it.output, read_logs(it.logs),
         it.external_run_id, None if it.links is None else tuple(it.links), it.report_id,
     )  # fmt: skip
+
+
+def read_child(data: dict[str, Any]) -> ReportChild:
+    it = messages.ReportChildMessage.model_validate(data)
+    return ReportChild(it.run_id, it.at, it.node_run_id, it.index, it.result, it.outputs, it.error)
 
 
 def read_result(data: dict[str, Any]) -> ReportAttempt:

@@ -10,6 +10,7 @@ from headrace.contracts._wire import (
     Edges,
     Instant,
     Object,
+    ParentPart,
     PublicLogPart,
     PublicTimerPart,
     Version,
@@ -50,6 +51,18 @@ class RunStartedMessage(RunEvent):
     causation: CausationPart
     edges: Edges = Field(default_factory=dict)
     """Edges decided from the start: index of the connection → taken or dead."""
+    parent: ParentPart | None = None
+    """For a child run: the node run that started it."""
+    rerun_of: str | None = None
+    """The run that this one repeats."""
+
+
+class ChildrenPart(Wire):
+    """The child runs that a node run is to start."""
+
+    total: int
+    items: list[AnyJson] = Field(default_factory=list)
+    """What they are for; empty for a single one."""
 
 
 class NodeStartedMessage(NodeEvent):
@@ -61,6 +74,8 @@ class NodeStartedMessage(NodeEvent):
     """The rendered config."""
     phase: Phase = "running"
     timers: list[PublicTimerPart] = Field(default_factory=list)
+    children: ChildrenPart | None = None
+    """For a node run that starts child runs."""
 
 
 class NodeAcceptedMessage(NodeEvent):
@@ -138,6 +153,31 @@ class NodeCompletedMessage(NodeEvent):
     external_run_id: str | None = None
     edges: Edges = Field(default_factory=dict)
     """Edges decided by it: index of the connection → taken or dead."""
+    carried: bool = False
+    """Whether it was taken over from the run that this one repeats, and not executed."""
+
+
+class ChildrenStartedMessage(NodeEvent):
+    """A node run asked for its next child runs."""
+
+    type: Literal["io.headrace.children.started"]
+    count: int
+
+
+class ChildCompletedMessage(NodeEvent):
+    """A child run is over, or could not be started."""
+
+    type: Literal["io.headrace.child.completed"]
+    index: int
+    """The number of the item, from 0."""
+    result: Result
+    outputs: AnyJson = None
+    """What is kept of what it left."""
+    size: int = 0
+    """Bytes of `outputs`, as JSON; 0 for a single child run."""
+    omitted: bool = False
+    """From here on nothing is kept of any of them: together it would be too much."""
+    error: str | None = None
 
 
 class RunCancellingMessage(RunEvent):
@@ -163,6 +203,8 @@ RUN_EVENT_MODELS: dict[str, type[RunEvent]] = {
     "attempt-failed": AttemptFailedMessage,
     "attempt-started": AttemptStartedMessage,
     "node-completed": NodeCompletedMessage,
+    "children-started": ChildrenStartedMessage,
+    "child-completed": ChildCompletedMessage,
     "run-cancellation-requested": RunCancellingMessage,
     "run-completed": RunCompletedMessage,
 }

@@ -71,6 +71,15 @@ class OriginPart(Wire):
     node_at: Millis
 
 
+class ParentPart(Wire):
+    """Which node run a child run was started for."""
+
+    run_id: str
+    node_run_id: str
+    index: int
+    """The number of the item, from 0."""
+
+
 class LogPart(Wire):
     """One line of a node run's log."""
 

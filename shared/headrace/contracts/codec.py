@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from headrace.contracts import _fast, _reading
 from headrace.contracts._event_codec import decode_event, encode_event
+from headrace.contracts._lineage import start_object
 from headrace.contracts._parts import causation_object, followed_object, log_objects, origin_object
 from headrace.contracts.envelope import (
     UndecodableMessageError,
@@ -32,6 +33,7 @@ from headrace.core.commands import (
     InvokeNode,
     Outcome,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
@@ -128,13 +130,20 @@ def decode_request(record: Record) -> InvokeNode:
         raise explain(error, data) from None
 
 
-def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode) -> JsonObject:
+def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | ReportChild) -> JsonObject:
     match command:
         case StartRun():
             return {
                 "v": 1, "type": "startRun", "runId": command.run_id, "at": command.at, "workflow": command.workflow,
                 "version": command.version, "trigger": command.trigger, "output": command.output,
                 "createdBy": command.created_by, "causation": causation_object(command.causation),
+                **start_object(command),
+            }  # fmt: skip
+        case ReportChild():
+            return {
+                "v": 1, "type": "reportChild", "runId": command.run_id, "at": command.at,
+                "nodeRunId": command.node_run_id, "index": command.index, "result": command.result,
+                "outputs": command.outputs, "error": command.error,
             }  # fmt: skip
         case FireTimer():
             return {"v": 1, "type": "fireTimer", "runId": command.run_id, "at": command.at, "timerId": command.timer_id}
@@ -183,5 +192,6 @@ _COMMAND_READERS: dict[str, Callable[[dict[str, Any]], Command]] = {
     "cancelRun": _reading.read_cancel,
     "fireTimer": _reading.read_timer,
     "reportNode": _reading.read_report,
+    "reportChild": _reading.read_child,
     "reportAttempt": _read_result,
 }

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import orjson
 
+from headrace.contracts._lineage import lineage_object, node_marks, read_marks
 from headrace.contracts.envelope import UnencodableMessageError, dump
 from headrace.contracts.record import Message
 from headrace.core.errors import HeadraceError
 from headrace.core.json import Json
-from headrace.core.run import Causation, FailedAttempt, LogLevel, LogLine, NodeRun, Run, Timer
+from headrace.core.run import Causation, FailedAttempt, LogLevel, LogLine, NodeRun, Parent, Run, Timer
 
 __all__ = ["UndecodableDocumentError", "UnencodableMessageError", "decode_run", "encode_run", "pack", "unpack"]
 
@@ -49,6 +50,7 @@ def encode_run(run: Run) -> bytes:
             "outputs": _output_list(run), "edges": list(run.edges.items()),
             "timers": [(timer.id, timer.node, timer.attempt, timer.kind, timer.due_at) for timer in run.timers],
             "label": run.label, "cancelledBy": run.cancelled_by, **trace,
+            **lineage_object(run.parent, run.rerun_of), **node_marks(run.nodes),
         }
     )  # fmt: skip
 
@@ -58,12 +60,14 @@ def decode_run(document: bytes) -> Run:
     data = _parse(document)
     try:
         nodes = {row[_NODE]: _read_node(row) for row in data["nodes"]}
+        read_marks(data, nodes)
         return Run(
             data["id"], data["workflow"], data["version"], data["trigger"], data["triggerType"], data["createdBy"],
             data["createdAt"], data["updatedAt"], _read_causation(data["causation"], data.get("traceparent")),
             data["status"], data["result"], data["completedAt"], data["seq"], nodes,
             _read_outputs(data["outputs"], nodes), dict(data["edges"]),
             tuple(Timer(*timer) for timer in data["timers"]), data["label"], data["cancelledBy"],
+            _read_parent(data.get("parent")), data.get("rerunOf"),
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UndecodableDocumentError(f"the document of a run is damaged: {error!r}") from error
@@ -187,6 +191,10 @@ def _parse(document: bytes) -> dict[str, Any]:
 
 def _read_log(at: int, level: LogLevel, message: str, tags: list[list[str]]) -> LogLine:
     return LogLine(at, level, message, tuple((name, value) for name, value in tags))
+
+
+def _read_parent(entry: dict[str, Any] | None) -> Parent | None:
+    return None if entry is None else Parent(entry["runId"], entry["nodeRunId"], entry["index"])
 
 
 def _read_causation(entry: list[Any], traceparent: str | None) -> Causation:

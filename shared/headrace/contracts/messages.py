@@ -12,11 +12,36 @@ from pydantic import Field
 from headrace.contracts import topics
 from headrace.contracts._entity_message import EntityChangeMessage
 from headrace.contracts._run_event_messages import RUN_EVENT_MODELS
-from headrace.contracts._wire import AnyJson, CausationPart, LogPart, Millis, Object, OriginPart, Version, Wire
+from headrace.contracts._wire import (
+    AnyJson,
+    CausationPart,
+    LogPart,
+    Millis,
+    Object,
+    OriginPart,
+    ParentPart,
+    Version,
+    Wire,
+)
 from headrace.contracts.action_message import ActionMessage
 from headrace.core.commands import AttemptFailureKind
 from headrace.core.definition import Delivery, OnTimeout
 from headrace.core.run import NodeStatus, Result
+
+
+class CarriedPart(Wire):
+    """A node run of the run that is repeated, taken over as it was."""
+
+    node: str
+    node_type: str
+    result: Result
+    output: Object | None = None
+    stored: AnyJson = None
+    """What later nodes read of it."""
+    error: str | None = None
+    outlet: str | None = None
+    label: str | None = None
+    links: list[str] = Field(default_factory=list)
 
 
 class StartRunMessage(Wire):
@@ -35,6 +60,12 @@ class StartRunMessage(Wire):
     """The trigger's output: the entity change, or the inputs."""
     created_by: str
     causation: CausationPart
+    parent: ParentPart | None = None
+    """For a child run; then version 0 is the latest, and an empty trigger the only one that it can start at."""
+    rerun_of: str | None = None
+    """The run that this one repeats."""
+    carried: list[CarriedPart] = Field(default_factory=list)
+    """What it takes over from there, and does not execute again."""
 
 
 class CancelRunMessage(Wire):
@@ -75,6 +106,23 @@ class ReportNodeMessage(Wire):
     links: list[str] | None = None
     report_id: str = ""
     """Tells two equal reports from one report delivered twice."""
+
+
+class ReportChildMessage(Wire):
+    """A child run is over, or could not be started."""
+
+    v: Version
+    type: Literal["reportChild"]
+    run_id: str
+    """The parent's."""
+    at: Millis
+    node_run_id: str
+    index: int
+    """The number of the item."""
+    result: Result
+    outputs: Object | None = None
+    """What its nodes left; missing when that is too large to pass on."""
+    error: str | None = None
 
 
 class InvokeNodeMessage(Wire):
@@ -198,6 +246,7 @@ MESSAGES = (
     MessageType("cancel-run", topics.RUN_COMMANDS, CancelRunMessage),
     MessageType("fire-timer", topics.RUN_COMMANDS, FireTimerMessage),
     MessageType("report-node", topics.RUN_COMMANDS, ReportNodeMessage),
+    MessageType("report-child", topics.RUN_COMMANDS, ReportChildMessage),
     MessageType("invoke-node", topics.NODE_REQUESTS, InvokeNodeMessage),
     MessageType("attempt-result", topics.NODE_RESULTS, AttemptResultMessage),
     *(MessageType(name, topics.RUN_EVENTS, model) for name, model in RUN_EVENT_MODELS.items()),

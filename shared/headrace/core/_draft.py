@@ -3,7 +3,7 @@
 from typing import Any
 
 from headrace.core import expression
-from headrace.core.commands import InvokeNode
+from headrace.core.commands import InvokeNode, ToAnotherRun
 from headrace.core.decision import Answers, Question
 from headrace.core.events import Event, apply
 from headrace.core.expression import Answer, Program
@@ -22,7 +22,7 @@ class Unanswered(Exception):  # noqa: N818  # not an error: it unwinds a decisio
 class Draft:
     """Mutable and private to one call of `decide`."""
 
-    __slots__ = ("answers", "at", "events", "plan", "requests", "run")
+    __slots__ = ("answers", "at", "commands", "events", "plan", "requests", "run")
 
     def __init__(self, plan: Plan, run: Run | None, at: int, answers: Answers) -> None:
         self.plan = plan
@@ -31,6 +31,7 @@ class Draft:
         self.answers = answers
         self.events: list[Event] = []
         self.requests: list[InvokeNode] = []
+        self.commands: list[ToAnotherRun] = []
 
     def emit(self, event_type: Any, **fields: Any) -> None:
         """Append an event and fold it into the run."""

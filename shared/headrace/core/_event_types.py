@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from headrace.core.json import Json, JsonObject
-from headrace.core.run import Causation, LogLine, Phase, Result, Timer
+from headrace.core.run import Causation, Children, LogLine, Parent, Phase, Result, Timer
 from headrace.core.value_class import value_class
 
 
@@ -22,6 +22,8 @@ class RunStarted:
     created_by: str
     causation: Causation
     edges: Mapping[int, bool] = field(default_factory=dict)
+    parent: Parent | None = None
+    rerun_of: str | None = None
 
 
 @value_class
@@ -36,6 +38,8 @@ class NodeStarted:
     config: Json
     phase: Phase = "running"
     timers: tuple[Timer, ...] = ()
+    children: Children | None = None
+    """For a node run that starts child runs: how many, and the items they are for."""
 
 
 @value_class
@@ -126,6 +130,37 @@ class NodeCompleted:
     logs: tuple[LogLine, ...] = ()
     external_run_id: str | None = None
     edges: Mapping[int, bool] = field(default_factory=dict)
+    carried: bool = False
+    """Whether it was taken over from the run that this one repeats, and not executed."""
+
+
+@value_class
+class ChildrenStarted:
+    """A node run asked for its next `count` child runs."""
+
+    seq: int
+    at: int
+    node: str
+    count: int
+
+
+@value_class
+class ChildCompleted:
+    """The child run for an item is over, or could not be started; then the item may be the next one.
+
+    `outputs` is what is kept of what it left. `omitted`: from here on the outputs of all child runs are too much.
+    """
+
+    seq: int
+    at: int
+    node: str
+    index: int
+    result: Result
+    outputs: Json = None
+    size: int = 0
+    """Bytes of `outputs`, as JSON."""
+    omitted: bool = False
+    error: str | None = None
 
 
 @value_class
@@ -155,6 +190,8 @@ Event = (
     | AttemptFailed
     | AttemptStarted
     | NodeCompleted
+    | ChildrenStarted
+    | ChildCompleted
     | RunCancelling
     | RunCompleted
 )

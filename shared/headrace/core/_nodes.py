@@ -4,19 +4,19 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from headrace.core import ids
+from headrace.core import _child_runs, ids
 from headrace.core._context import context, node_context, result_context
 from headrace.core._draft import Draft, sentence
 from headrace.core._flow import settle
+from headrace.core._rendering import render
 from headrace.core.commands import InvokeNode, Origin
 from headrace.core.definition import Action, Input
 from headrace.core.events import AttemptStarted, NodeCompleted, NodeStarted, PollStarted, RunCompleted
-from headrace.core.expression import Empty, Failure, Program
+from headrace.core.expression import Failure, Program
 from headrace.core.json import Json, JsonObject
 from headrace.core.plan import PlanBranch, PlanNode
 from headrace.core.run import NodeRun, Result, Run, Timer
-from headrace.core.template import Template, TemplateError
-from headrace.core.weight import objection
+from headrace.core.template import TemplateError
 
 
 def advance(draft: Draft, ready: Iterable[str]) -> None:
@@ -41,6 +41,8 @@ def start(draft: Draft, name: str) -> tuple[str, ...]:
         config = render(draft, f"{name}:config", node.config, root)
     except TemplateError as error:
         return complete(draft, name, "FAILED", error=f"The config could not be rendered. {error}")
+    if node.calls is not None:
+        return start_children(draft, node, node_run_id, config)
     waits_for_people = isinstance(node.node.config, Input)
     draft.emit(
         NodeStarted,
@@ -54,6 +56,33 @@ def start(draft: Draft, name: str) -> tuple[str, ...]:
     if not waits_for_people:
         request(draft, draft.run.nodes[name])
     return ()
+
+
+def start_children(draft: Draft, node: PlanNode, node_run_id: str, config: Json) -> tuple[str, ...]:
+    """Start a node that starts child runs: they are its work, and the invoker is not asked."""
+    name = node.node.identifier
+    try:
+        children = _child_runs.planned(draft, node, node_run_id)
+    except TemplateError as error:
+        return complete(draft, name, "FAILED", error=f"The items could not be taken. {error}")
+    draft.emit(
+        NodeStarted, node=name, node_run_id=node_run_id, type=node.type, config=config, phase="waiting",
+        timers=_deadline(draft, node, node_run_id, 1), children=children,
+    )  # fmt: skip
+    return go_on_with_children(draft, node)
+
+
+def go_on_with_children(draft: Draft, node: PlanNode) -> tuple[str, ...]:
+    """Start what may be started now, and end the node run when none of its child runs is left."""
+    name = node.node.identifier
+    _child_runs.fill(draft, node)
+    ended = _child_runs.ended(draft.run, node)
+    if ended is None:
+        return ()
+    if ended.result == "CANCELLED":
+        abandon(draft, draft.run.nodes[name], "CANCELLED", ended.error or "")
+        return ()
+    return complete(draft, name, ended.result, ended.output, ended.error)
 
 
 def start_attempt(draft: Draft, node_run: NodeRun) -> None:
@@ -117,6 +146,7 @@ def complete(
     node = draft.plan.nodes[name]
     known = draft.run.nodes.get(name)
     node_run_id = known.id if known else ids.node_run_id(draft.run.id, name)
+    _child_runs.release(draft, known)
     stored: Json = output
     if result == "SUCCESS" and node.variables is not None:
         created_at = known.created_at if known else draft.at
@@ -129,7 +159,7 @@ def complete(
         stored = {**(output or {}), "error": {**_reported(output), "message": error or "failed"}}
         output = stored
     continues = result == "SUCCESS" or (result == "FAILED" and _continues(node))
-    taken = {} if not continues or draft.run.status != "IN_PROGRESS" else _ways_out(node, fields.get("outlet"))
+    taken = {} if not continues or draft.run.status != "IN_PROGRESS" else ways_out(node, fields.get("outlet"))
     settled = settle(draft.plan, draft.run.edges, taken)
     if node.links and "links" not in fields:
         fields["links"] = _links(draft, node, node_run_id, output or {}, stored)
@@ -149,24 +179,13 @@ def end(draft: Draft, result: Result, reason: str) -> None:
     draft.emit(RunCompleted, result=result)
 
 
-def abandon(draft: Draft, node_run: NodeRun, result: Result, reason: str) -> None:
+def abandon(draft: Draft, node_run: NodeRun, result: Result, reason: str, force: bool = False) -> None:
     """Complete a node run without following its ways out, as cancelling does."""
+    _child_runs.release(draft, node_run, force)
     draft.emit(
         NodeCompleted, node=node_run.node, node_run_id=node_run.id, type=node_run.type, result=result,
         output=node_run.output, error=reason, stored={"error": {"message": reason}},
     )  # fmt: skip
-
-
-def render(draft: Draft, scope: str, template: Template, root: Json) -> Json:
-    """The template's value on `root`; undefined reads as null. Raises TemplateError, also for a value out of bounds."""
-    answers = draft.answers_for(scope, template.foreign, root) if template.foreign else {}
-    value = template.render(root, answers)
-    if isinstance(value, Empty):
-        return None
-    refused = objection(value)
-    if refused is not None:
-        raise TemplateError("", refused)
-    return value
 
 
 def _decide_condition(draft: Draft, node: PlanNode) -> tuple[str, ...]:
@@ -208,7 +227,7 @@ def _label(draft: Draft, node: PlanNode, program: Program, root: Json) -> str | 
     return text[:200] if isinstance(text, str) else None
 
 
-def _ways_out(node: PlanNode, outlet: object) -> dict[int, bool]:
+def ways_out(node: PlanNode, outlet: object) -> dict[int, bool]:
     """The node's outgoing edges: taken or dead."""
     if not node.branches:
         return dict.fromkeys(node.outgoing, True)

@@ -68,8 +68,9 @@ def fire_timer(draft: Draft, command: FireTimer) -> Rejection | None:
     assert isinstance(action, Action)
     what = "answered" if node_run.phase == "running" else "reported back"
     # The call may have been made: where it must not be made twice, nobody may try again.
+    whose = "Nobody" if node_run.children is None else "Not every child run"
     failed = Failed(
-        "timeout", f"Nobody {what} within {action.timeout_seconds:g} s.", retryable=action.delivery != "at_most_once"
+        "timeout", f"{whose} {what} within {action.timeout_seconds:g} s.", retryable=action.delivery != "at_most_once"
     )
     _settle_failure(draft, node_run, failed, (), by_deadline=True)
     return None

@@ -7,13 +7,36 @@ a transition is legal once only (docs/delivery.md).
 from typing import Literal
 
 from headrace.core.json import Json, JsonObject
-from headrace.core.run import Causation, LogLine, Result
+from headrace.core.run import Causation, LogLine, Parent, Result
 from headrace.core.value_class import value_class
 
 
 @value_class
+class Carried:
+    """A node run of an earlier run that a re-run takes over as it is, with what later nodes read of it."""
+
+    node: str
+    type: str
+    result: Result
+    output: JsonObject | None
+    stored: Json
+    error: str | None = None
+    outlet: str | None = None
+    label: str | None = None
+    links: tuple[str, ...] = ()
+
+
+LATEST = 0
+"""As the version of a child run: the latest one, which whoever creates the run looks up."""
+
+
+@value_class
 class StartRun:
-    """Start a run at a trigger. `output` is the trigger's output: the event, or the inputs (spec 2)."""
+    """Start a run at a trigger. `output` is the trigger's output: the event, or the inputs (spec 2).
+
+    A child run names its `parent`, may leave its version open (`LATEST`), and names no trigger when there is only one
+    that it can start at; its `output` has not been checked. A re-run says which run it repeats, and what it takes over.
+    """
 
     run_id: str
     at: int
@@ -23,6 +46,9 @@ class StartRun:
     output: JsonObject
     created_by: str
     causation: Causation
+    parent: Parent | None = None
+    rerun_of: str | None = None
+    carried: tuple[Carried, ...] = ()
 
 
 AttemptFailureKind = Literal["refused", "invalid", "connection", "timeout", "status", "unsupported", "unknown-outcome"]
@@ -115,7 +141,25 @@ class CancelRun:
     force: bool = False
 
 
-Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun
+@value_class
+class ReportChild:
+    """A child run is over, or could not be started: told to the run that it was started for.
+
+    `outputs` is what its nodes left; None when that is too large to pass on.
+    """
+
+    run_id: str
+    at: int
+    node_run_id: str
+    index: int
+    result: Result
+    outputs: JsonObject | None = None
+    error: str | None = None
+
+
+Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun | ReportChild
+ToAnotherRun = StartRun | CancelRun | ReportChild
+"""What a decision may ask of other runs."""
 
 
 @value_class

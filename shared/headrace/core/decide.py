@@ -21,11 +21,11 @@ done in between, since nothing was changed.
 
 from typing import assert_never
 
-from headrace.core import _reports
+from headrace.core import _child_runs, _reports, _rerun, parents
 from headrace.core._draft import Draft, Unanswered
 from headrace.core._flow import dead_from_start
 from headrace.core._nodes import abandon, advance, complete, end
-from headrace.core.commands import CancelRun, Command, FireTimer, ReportAttempt, ReportNode, StartRun
+from headrace.core.commands import CancelRun, Command, FireTimer, ReportAttempt, ReportChild, ReportNode, StartRun
 from headrace.core.decision import Answers, Decision, Rejection
 from headrace.core.events import RunCancelling, RunStarted
 from headrace.core.plan import Plan
@@ -45,8 +45,11 @@ def decide(plan: Plan, run: Run | None, command: Command, answers: Answers = _NO
     except Unanswered as unanswered:
         return Decision(run, questions=(unanswered.question,))
     if rejection is not None:
-        return Decision(run, rejection=rejection)
-    return Decision(draft.run, tuple(draft.events), tuple(draft.requests))
+        told = parents.refusal(command, rejection.detail) if isinstance(command, StartRun) else ()
+        return Decision(run, rejection=rejection, commands=told)
+    if draft.run.is_over:
+        draft.commands.extend(parents.report_to_parent(draft.run))
+    return Decision(draft.run, tuple(draft.events), tuple(draft.requests), commands=tuple(draft.commands))
 
 
 def _refuse(run: Run | None, command: Command) -> Rejection | None:
@@ -70,6 +73,8 @@ def _perform(draft: Draft, command: Command) -> Rejection | None:
             return _reports.report_node(draft, command)
         case FireTimer():
             return _reports.fire_timer(draft, command)
+        case ReportChild():
+            return parents.report_child(draft, command)
         case CancelRun():
             return _cancel(draft, command)
         case _:
@@ -77,22 +82,31 @@ def _perform(draft: Draft, command: Command) -> Rejection | None:
 
 
 def _start(draft: Draft, command: StartRun) -> Rejection | None:
-    trigger = draft.plan.nodes.get(command.trigger)
+    name, output = command.trigger, command.output
+    if command.parent is not None:
+        found = parents.inputs_of(draft.plan, command)
+        if isinstance(found, str):
+            return Rejection("unfit-start", found)
+        name, output = found
+    trigger = draft.plan.nodes.get(name)
     if trigger is None or not trigger.node.is_trigger:
-        detail = f"workflow {command.workflow} version {command.version} has no trigger {command.trigger}"
+        detail = f"workflow {command.workflow} version {command.version} has no trigger {name}"
         return Rejection("unknown-trigger", detail)
     draft.emit(
         RunStarted,
         run_id=command.run_id,
         workflow=command.workflow,
         version=command.version,
-        trigger=command.trigger,
+        trigger=name,
         trigger_type=trigger.type,
         created_by=command.created_by,
         causation=command.causation,
-        edges=dead_from_start(draft.plan, command.trigger),
+        edges=dead_from_start(draft.plan, name),
+        parent=command.parent,
+        rerun_of=command.rerun_of,
     )
-    advance(draft, complete(draft, command.trigger, "SUCCESS", command.output))
+    ready = complete(draft, name, "SUCCESS", output)
+    advance(draft, _rerun.take_over(draft, command.carried, ready) if command.carried else ready)
     return None
 
 
@@ -104,9 +118,11 @@ def _cancel(draft: Draft, command: CancelRun) -> Rejection | None:
         draft.emit(RunCancelling, by=command.by)
     for node_run in draft.run.in_progress():
         if command.force:
-            abandon(draft, node_run, "FAILED", f"The run was cancelled by force by {command.by}.")
+            abandon(draft, node_run, "FAILED", f"The run was cancelled by force by {command.by}.", force=True)
         elif node_run.phase == "retrying" or node_run.type == "INPUT":
             abandon(draft, node_run, "CANCELLED", f"The run was cancelled by {command.by}.")
+        else:
+            _child_runs.release(draft, node_run)
     if command.force:
         end(draft, "CANCELLED", "")
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from headrace.core.commands import InvokeNode
+from headrace.core.commands import InvokeNode, ToAnotherRun
 from headrace.core.events import Event
 from headrace.core.expression import Answer
 from headrace.core.json import Json
@@ -12,7 +12,7 @@ from headrace.core.value_class import value_class
 
 RejectionReason = Literal[
     "duplicate", "stale-attempt", "unknown-run", "unknown-trigger", "unknown-node", "unknown-timer",
-    "node-over", "run-over", "not-due",
+    "node-over", "run-over", "not-due", "unfit-start",
 ]  # fmt: skip
 
 
@@ -42,7 +42,9 @@ class Decision:
     """The outcome of one command.
 
     Accepted: `run` is the new state, `events` the transitions that led there, `requests` the work to ask for.
-    Rejected: `run` is the very object that was given, and nothing else is set but `rejection`.
+    `commands` are for other runs: children and parents.
+    Rejected: `run` is the very object that was given, and nothing else is set but `rejection`; when a child run cannot
+    be started there is no run, and a command tells its parent.
     Unfinished: `questions` must be answered and `decide` be called again with the same arguments and all answers.
     """
 
@@ -51,3 +53,4 @@ class Decision:
     requests: tuple[InvokeNode, ...] = ()
     rejection: Rejection | None = None
     questions: tuple[Question, ...] = ()
+    commands: tuple[ToAnotherRun, ...] = ()

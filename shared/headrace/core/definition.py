@@ -129,6 +129,8 @@ Trigger = SelfServeTrigger | EventTrigger | ScheduleTrigger
 NodeConfig = Trigger | Action | Condition | Input
 
 ACTION_TYPES = ("WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY", "INTEGRATION_ACTION")
+CHILD_TYPES = ("WORKFLOW", "FOR_EACH")
+"""Nodes whose work is to run other workflows (an extension)."""
 LATER_TYPES = ("AI", "AI_AGENT", "CURSOR_AGENT")
 
 

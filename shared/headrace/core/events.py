@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from headrace.core._child_state import after_child, after_starts, at_the_end
 from headrace.core._event_types import (
     AttemptFailed,
     AttemptStarted,
+    ChildCompleted,
+    ChildrenStarted,
     Event,
     NodeAccepted,
     NodeCompleted,
@@ -27,6 +30,8 @@ from headrace.core.run import MAX_LOG_LINES, MAX_REPORTS, FailedAttempt, LogLine
 __all__ = [
     "AttemptFailed",
     "AttemptStarted",
+    "ChildCompleted",
+    "ChildrenStarted",
     "Event",
     "NodeAccepted",
     "NodeCompleted",
@@ -39,6 +44,18 @@ __all__ = [
     "apply",
     "fold",
 ]
+
+_NodeEvent = (
+    NodeStarted
+    | NodeCompleted
+    | NodeAccepted
+    | PollStarted
+    | NodeReported
+    | AttemptFailed
+    | AttemptStarted
+    | ChildrenStarted
+    | ChildCompleted
+)
 
 
 def fold(run: Run | None, events: Iterable[Event]) -> Run | None:
@@ -74,6 +91,10 @@ def apply(run: Run | None, event: Event) -> Run:
             return _node_changed(
                 run, event, timers=timers, phase="running", attempt=event.attempt, poll=0, poll_state=None
             )
+        case ChildrenStarted():
+            return _node_changed(run, event, children=after_starts(run.nodes[event.node], event))
+        case ChildCompleted():
+            return _node_changed(run, event, children=after_child(run.nodes[event.node], event))
         case RunCancelling():
             return replace(run, status="CANCELLING", cancelled_by=event.by, seq=event.seq, updated_at=event.at)
         case RunCompleted():
@@ -90,13 +111,14 @@ def _started(event: RunStarted) -> Run:
         id=event.run_id, workflow=event.workflow, version=event.version, trigger=event.trigger,
         trigger_type=event.trigger_type, created_by=event.created_by, created_at=event.at, updated_at=event.at,
         causation=event.causation, seq=event.seq, edges=dict(event.edges),
+        parent=event.parent, rerun_of=event.rerun_of,
     )  # fmt: skip
 
 
 def _node_started(run: Run, event: NodeStarted) -> Run:
     node = NodeRun(
         event.node_run_id, event.node, event.type, "IN_PROGRESS", event.phase, 1, event.at, event.at,
-        config=event.config,
+        config=event.config, children=event.children,
     )  # fmt: skip
     return _moved(run, event, node, timers=run.timers + event.timers)
 
@@ -110,7 +132,7 @@ def _node_completed(run: Run, event: NodeCompleted) -> Run:
         node.id, node.node, node.type, "COMPLETED", "done", node.attempt, node.created_at, event.at, event.at,
         event.result, node.config, event.output, event.error, event.outlet, event.label,
         event.external_run_id or node.external_run_id, node.links if event.links is None else event.links,
-        node.failed_attempts, logs, dropped, node.reports,
+        node.failed_attempts, logs, dropped, node.reports, children=at_the_end(node.children), carried=event.carried,
     )  # fmt: skip
     return _moved(
         run, event, node,
@@ -123,7 +145,7 @@ def _node_completed(run: Run, event: NodeCompleted) -> Run:
 
 def _moved(
     run: Run,
-    event: NodeStarted | NodeCompleted | NodeAccepted | PollStarted | NodeReported | AttemptFailed | AttemptStarted,
+    event: "_NodeEvent",
     node: NodeRun,
     outputs: Mapping[str, Json] | None = None,
     edges: Mapping[int, bool] | None = None,
@@ -136,6 +158,7 @@ def _moved(
         run.causation, run.status, run.result, run.completed_at, event.seq, {**run.nodes, event.node: node},
         run.outputs if outputs is None else outputs, run.edges if edges is None else edges,
         run.timers if timers is None else timers, label or run.label, run.cancelled_by,
+        run.parent, run.rerun_of,
     )  # fmt: skip
 
 
@@ -171,7 +194,7 @@ def _attempt_failed(run: Run, event: AttemptFailed) -> Run:
 
 def _node_changed(
     run: Run,
-    event: NodeAccepted | PollStarted | NodeReported | AttemptFailed | AttemptStarted,
+    event: "_NodeEvent",
     timers: tuple[Timer, ...] | None = None,
     **changes: object,
 ) -> Run:

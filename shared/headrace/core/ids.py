@@ -30,6 +30,11 @@ def node_run_id(run: str, node: str) -> str:
     return "wfnr_" + derive("node", run, node)
 
 
+def child_run_id(node_run: str, index: int) -> str:
+    """The child run that a WORKFLOW or FOR_EACH node run starts for an item."""
+    return "wfr_" + derive("child", node_run, str(index))
+
+
 @lru_cache(maxsize=1024)
 def version_id(workflow: str, version: int) -> str:
     """The `versionIdentifier` of a version of a workflow (spec 1.5)."""

@@ -47,3 +47,17 @@ INPUT_ITEMS = 10_000
 
 PROBLEMS = 200
 """So many problems of one document are reported; further ones are only counted."""
+
+FOR_EACH_ITEMS = 10_000
+FOR_EACH_BYTES = 1_048_576
+"""The largest array of items, written as JSON."""
+CONCURRENCY = 100
+"""So many child runs of one node run may be at work at once."""
+CHILD_INPUT_BYTES = 65_536
+"""The largest inputs of a child run, written as JSON: those of all that start together lie in one document."""
+CHILD_OUTPUT_BYTES = 65_536
+"""What child runs leave is passed on to the parent up to this: of each one, and of all of a FOR_EACH together."""
+CHILD_RESULTS = 1_000
+"""Of so many child runs the outputs are kept."""
+NESTED_RUNS = 10
+"""How many runs may have led to a run that starts child runs."""

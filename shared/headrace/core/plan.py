@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from headrace.core import expression, template
-from headrace.core.definition import Action, Branch, Condition, Definition, Edge, Input, Node
+from headrace.core.definition import CHILD_TYPES, Action, Branch, Condition, Definition, Edge, Input, Node
 from headrace.core.expression import Program
 from headrace.core.json import Json
 from headrace.core.template import Template
+
+DEFAULT_CONCURRENCY = 10
+"""Child runs of a FOR_EACH node that are at work at once, unless its author says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,23 @@ class PlanBranch:
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """What a WORKFLOW or FOR_EACH node starts. `items` is None for a WORKFLOW: one child run, for no item.
+
+    `trigger` is empty when the author named none. `stops`: after the first failure no more child runs are started.
+    """
+
+    workflow: str
+    trigger: str
+    inputs: Template
+    items: Template | None
+    concurrency: int
+    stops: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PlanNode:
-    """A node with its edges. `fallback` are the edges taken when no branch matches;"""
+    """A node with its edges. `fallback` are the edges taken when no branch matches."""
 
     node: Node
     incoming: tuple[int, ...]
@@ -35,6 +53,7 @@ class PlanNode:
     config: Template | None = None
     variables: Template | None = None
     links: tuple[Template, ...] = ()
+    calls: Calls | None = None
 
     @property
     def type(self) -> str:
@@ -75,9 +94,29 @@ def _compile_node(node: Node, edges: tuple[Edge, ...]) -> PlanNode:
         outgoing=outgoing,
         fallback=tuple(index for index in outgoing if edges[index].fallback),
         branches=tuple(_compile_branch(branch, outgoing, edges) for branch in branches),
-        config=template.compile_template(config.config) if isinstance(config, Action | Input) else None,
+        config=template.compile_template(_config(config)) if isinstance(config, Action | Input) else None,
         variables=template.compile_template(cast(Json, dict(node.variables))) if node.variables else None,
         links=tuple(template.compile_template(link) for link in node.links),
+        calls=_compile_calls(config) if isinstance(config, Action) and config.type in CHILD_TYPES else None,
+    )
+
+
+def _config(config: Action | Input) -> Json:
+    """What is rendered when the node starts; what child runs are given is rendered for each of them."""
+    if config.type in CHILD_TYPES:
+        return {name: value for name, value in config.config.items() if name not in ("items", "inputs")}
+    return config.config
+
+
+def _compile_calls(action: Action) -> Calls:
+    config: Any = action.config
+    return Calls(
+        workflow=config["workflowIdentifier"],
+        trigger=config.get("nodeIdentifier") or "",
+        inputs=template.compile_template(config.get("inputs") or {}),
+        items=template.compile_template(config["items"]) if action.type == "FOR_EACH" else None,
+        concurrency=config.get("concurrency") or DEFAULT_CONCURRENCY,
+        stops=config.get("onItemFailure", "stop") == "stop",
     )
 
 

@@ -54,6 +54,35 @@ class FailedAttempt:
 
 
 @value_class
+class Parent:
+    """The node run that a run was started for, and the number of the item it is for: 0, unless a FOR_EACH has more."""
+
+    run_id: str
+    node_run_id: str
+    index: int
+
+
+@value_class
+class Children:
+    """The child runs of a WORKFLOW or FOR_EACH node run.
+
+    The items 0 to `started - 1` have been started, and `items` holds those from there on: what is done is not kept,
+    so that the run stays small. `results` holds what the first ones left, by index; None when that became too much.
+    """
+
+    total: int
+    items: tuple[Json, ...] = ()
+    started: int = 0
+    running: tuple[int, ...] = ()
+    succeeded: int = 0
+    failed: int = 0
+    failures: tuple[tuple[int, str], ...] = ()
+    """The first that failed: index and message."""
+    results: tuple[tuple[int, Json], ...] | None = ()
+    result_bytes: int = 0
+
+
+@value_class
 class NodeRun:
     """One execution of one node.
 
@@ -88,6 +117,9 @@ class NodeRun:
     """The number of the last poll that began in this attempt; 0 before the first."""
     poll_state: JsonObject | None = None
     """What whoever performs the attempt wants to be given back with the next poll."""
+    children: Children | None = None
+    carried: bool = False
+    """Whether it was not executed: the run that this one repeats left it (Run.rerun_of)."""
 
 
 @value_class
@@ -130,6 +162,9 @@ class Run:
     timers: tuple[Timer, ...] = ()
     label: str | None = None
     cancelled_by: str | None = None
+    parent: Parent | None = None
+    rerun_of: str | None = None
+    """The run that this one repeats."""
 
     @property
     def is_over(self) -> bool:
@@ -149,5 +184,7 @@ MAX_LOG_LINES = 1_000
 """Log lines kept per node run; older ones are dropped and counted in `logs_dropped`."""
 MAX_REPORTS = 64
 """Report ids remembered per node run."""
+MAX_FAILURES = 20
+"""Failed child runs that are remembered with their messages; further ones are only counted."""
 MAX_LOG_MESSAGE = 4_000
 """Characters kept of one log message."""

@@ -8,14 +8,14 @@ from headrace.core import limits
 from headrace.core.json import Json
 
 
-def objection(value: Json) -> str | None:
+def objection(value: Json, most: int = limits.RENDERED_BYTES) -> str | None:
     """Why a rendered value cannot be kept: too large, too deep, or nothing JSON can say; None when it can."""
     try:
         written = orjson.dumps(value)
     except TypeError as error:
         return f"The value cannot be written as JSON: {error}."
-    if len(written) > limits.RENDERED_BYTES:
-        return f"The value has {len(written) // 1024} KiB; at most {limits.RENDERED_BYTES // 1024} KiB can be kept."
+    if len(written) > most:
+        return f"The value has {len(written) // 1024} KiB; at most {most // 1024} KiB can be kept."
     nesting = written.count(b"[") + written.count(b"{")
     if nesting > limits.RENDERED_DEPTH and is_deeper(value, limits.RENDERED_DEPTH):
         return f"The value is nested more than {limits.RENDERED_DEPTH} levels deep."

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from headrace.core.authoring import dialects
 from headrace.core.errors import HeadraceError
 from headrace.core.plan import Plan, compile_plan
-from headrace.ports.stores import DefinitionStore
+from headrace.ports.stores import DefinitionStore, WorkflowVersion
 
 
 class MissingVersionError(HeadraceError):
@@ -30,6 +30,10 @@ class Plans:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
+
+    async def latest(self, workflow: str) -> WorkflowVersion | None:
+        """The newest version of a workflow, deleted or not; asked anew each time. Raises UnavailableError."""
+        return await self._definitions.latest(workflow)
 
     async def _compile(self, workflow: str, version: int) -> Plan:
         stored = await self._definitions.version(workflow, version)

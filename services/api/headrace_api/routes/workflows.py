@@ -10,6 +10,7 @@ from headrace.ports.errors import AlreadyExistsError, NotFoundError, VersionConf
 from headrace.ports.stores import WorkflowVersion
 from headrace_api import permissions, presenters, saving
 from headrace_api.access import require_editor, sees_workflow, visible_workflow
+from headrace_api.child_workflows import missing_children
 from headrace_api.context import Context, context_of, principal_of, query_of
 from headrace_api.operations import operation
 from headrace_api.parameters import Parameter
@@ -64,7 +65,8 @@ async def validate_workflow(request: Request) -> Response:
     context = context_of(request)
     body = await read_body(request, context.settings.body_limit_bytes, unique_keys=True)
     verdict = await saving.judge(body, body.value, context.ports.evaluator)
-    return answer({"valid": not verdict.errors, "problems": await saving.present(body, verdict.problems)})
+    problems = (*verdict.problems, *await missing_children(body.value, context.definitions))
+    return answer({"valid": not verdict.errors, "problems": await saving.present(body, problems)})
 
 
 @router.get(
@@ -245,7 +247,8 @@ async def _judged(
         first = verdict.errors[0].message
         message = first if count == 1 else f"{first} And {count - 1} more; see errors."
         raise ApiError("invalid_workflow", message, await saving.present(body, verdict.problems))
-    return await saving.present(body, verdict.warnings), candidate
+    warnings = (*verdict.warnings, *await missing_children(candidate, context.definitions))
+    return await saving.present(body, warnings), candidate
 
 
 def _check_match(request: Request, current: WorkflowVersion) -> bool:

@@ -1,4 +1,4 @@
-"""`headrace run`, `runs`, `show`, `logs`, `cancel`: starting, watching and stopping runs."""
+"""`headrace run`, `runs`, `show`, `logs`, `rerun`, `cancel`: starting, watching, repeating and stopping runs."""
 
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,7 @@ class ResultFilter(Enum):
 
 
 def register(app: typer.Typer) -> None:
-    for command in (run, runs, show, logs, cancel):
+    for command in (run, runs, show, logs, rerun, cancel):
         app.command()(command)
 
 
@@ -142,6 +142,40 @@ def logs(
         return
     for entry in found:
         session.print_lines(tables.log_lines([snapshot.log_line(entry)], _node_of(entry)))
+
+
+def rerun(
+    context: typer.Context,
+    run: RunArgument,
+    first: Annotated[
+        str, typer.Option("--from", metavar="start|failed|NODE", help="Where to begin; what comes before is kept.")
+    ] = "start",
+    pairs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input to change.")
+    ] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="Take the latest version; from the start only.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Follow the new run to its end; the exit code is its result.")
+    ] = False,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Run a run again, as a new run.
+
+    From the start, from what failed, or from any node that it reached.
+    """
+    from headrace_cli import inputs
+
+    session = Session.of(context)
+    given = inputs.gather(pairs or [], None)
+    with session.client() as client:
+        with session.working(f"Repeating {run}"):
+            started = client.rerun(run, first, given, "latest" if latest else "same")
+        if wait:
+            raise typer.Exit(_follow(session, client, str(started["identifier"]), timeout))
+    if session.json:
+        session.print_json(started)
+    else:
+        session.out.print(str(started["identifier"]))
 
 
 def cancel(

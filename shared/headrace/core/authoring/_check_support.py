@@ -1,7 +1,7 @@
 """What this version accepts in a definition, but does not do yet: said when a workflow is saved, not when it fails."""
 
 from headrace.core.authoring.findings import Findings
-from headrace.core.definition import Action, Node, ScheduleTrigger, SelfServeTrigger
+from headrace.core.definition import CHILD_TYPES, Action, Node, ScheduleTrigger, SelfServeTrigger
 
 PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS"})
 """The types of actions that the invoker of this version performs."""
@@ -16,7 +16,7 @@ def check_support(node: Node, findings: Findings) -> None:
             findings.warning(
                 f"{pointer}/type", "not-yet", message, "Start the workflow through the API from a cron job."
             )
-        case Action(type=type_) if type_ not in PERFORMED:
+        case Action(type=type_) if type_ not in PERFORMED and type_ not in CHILD_TYPES:
             message = f"{type_} actions are not performed by this version: a run that comes here fails."
             findings.warning(f"{pointer}/type", "not-yet", message, "Call the service with a WEBHOOK action.")
         case Action(config={"agent": True}):

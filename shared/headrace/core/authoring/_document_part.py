@@ -132,6 +132,11 @@ ObjectOrTemplate = one_of(
     lambda v: isinstance(v, dict) or is_whole_template(v),
     {"anyOf": [{"type": "object"}, {"type": "string", "pattern": "^\\s*\\{\\{"}]},
 )
+ListOrTemplate = one_of(
+    "a list or one whole {{ template }}",
+    lambda v: isinstance(v, list) or is_whole_template(v),
+    {"anyOf": [{"type": "array"}, {"type": "string", "pattern": "^\\s*\\{\\{"}]},
+)
 Encryption = one_of(
     '"none", "aes256-gcm" or {"algorithm": "client-side", "key": "..."}',
     lambda v: v in ("none", "aes256-gcm") or (isinstance(v, dict) and v.get("algorithm") == "client-side"),

@@ -57,6 +57,8 @@ ERROR = Shape({"error": _object("message")})
 RESPONSE = Shape({"response": Shape({"status": ANY, "data": ANY, "headers": ANY})})
 TIMEOUT = Shape({"timeout": ANY})
 SELECTED = Shape({"selectedOutlet": _object("identifier title"), "connectionIdentifier": ANY, "selected": ANY})
+CHILD_RUN = _object("runIdentifier outputs")
+CHILD_RUNS = _object("total succeeded failed results failures")
 WORKFLOW = _object("identifier version versionIdentifier title")
 WORKFLOW_RUN = _object("identifier createdAt createdBy trigger")
 NODE_RUN = _object("identifier createdAt")
@@ -103,6 +105,10 @@ def raw_shape(node: Node) -> Shape:
             return _either(RESPONSE, TIMEOUT, ERROR)
         case Action(type="UPSERT_ENTITY"):
             return _either(RESPONSE, ERROR)
+        case Action(type="WORKFLOW"):
+            return _either(CHILD_RUN, ERROR)
+        case Action(type="FOR_EACH"):
+            return _either(CHILD_RUNS, ERROR)
         case _:
             return ANY  # reported from outside, or by something that we do not know
 

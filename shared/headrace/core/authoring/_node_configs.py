@@ -105,6 +105,14 @@ def action_of(config: documents.ActionConfig, raw: JsonObject) -> Action:
     )
 
 
+def child_action_of(config: documents.WorkflowConfig, raw: JsonObject) -> Action:
+    """The node whose work is child runs: as an action that is reported back."""
+    return Action(
+        type=config.type, config=raw, on_failure=config.on_failure, synchronized=False,
+        timeout_seconds=config.timeout_seconds,
+    )  # fmt: skip
+
+
 def _retry(document: documents.RetryDocument | None) -> RetryPolicy:
     if document is None:
         return RetryPolicy()

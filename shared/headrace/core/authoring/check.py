@@ -9,11 +9,12 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
+from headrace.core import limits
 from headrace.core.authoring import _check_nodes, _check_texts
 from headrace.core.authoring.dialects import Parsed, parse
 from headrace.core.authoring.findings import Findings, did_you_mean, quoted
 from headrace.core.authoring.flow_check import check_flow
-from headrace.core.definition import Branch, Condition, Definition, Edge, Input, Node
+from headrace.core.definition import CHILD_TYPES, Action, Branch, Condition, Definition, Edge, Input, Node
 from headrace.core.errors import Problem
 from headrace.core.json import Json
 
@@ -33,6 +34,7 @@ def check(definition: Definition, unreadable: frozenset[str] = frozenset()) -> t
             _check_branches(node, definition, findings)
             _check_nodes.check_node(node, findings)
             _check_texts.check_texts(node, findings)
+            _check_calls(node, definition, findings)
     return findings.result()
 
 
@@ -165,6 +167,15 @@ def _check_branches(node: Node, definition: Definition, findings: Findings) -> N
         elif branch.identifier not in followed:
             message = f"No connection follows the branch {quoted(branch.identifier)}; the path ends there."
             findings.warning(branch.pointer, "branch-without-connection", message, "Connect it, if it should go on.")
+
+
+def _check_calls(node: Node, definition: Definition, findings: Findings) -> None:
+    config = node.config
+    if isinstance(config, Action) and config.type in CHILD_TYPES:
+        if config.config.get("workflowIdentifier") == definition.identifier:
+            message = f"The workflow runs itself: after {limits.NESTED_RUNS} runs in each other the node fails."
+            here = f"{node.pointer}/config/workflowIdentifier"
+            findings.warning(here, "recursive-workflow", message, "Let a condition before it end the recursion.")
 
 
 def examine(document: Json) -> Parsed:
