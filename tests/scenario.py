@@ -13,9 +13,11 @@ from headrace.core.commands import (
     InvokeNode,
     Outcome,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
+    ToAnotherRun,
 )
 from headrace.core.decide import decide
 from headrace.core.decision import Decision
@@ -54,6 +56,12 @@ def input_node(name: str, *outlets: str | Mapping[str, Any], **more: Any) -> Jso
     return {"identifier": name, "config": config}
 
 
+def call(name: str, workflow: str = "child", **config: Any) -> JsonObject:
+    """A WORKFLOW node, or with `items` a FOR_EACH node."""
+    kind = "FOR_EACH" if "items" in config else "WORKFLOW"
+    return {"identifier": name, "config": {"type": kind, "workflowIdentifier": workflow, **config}}
+
+
 def edge(source: str, target: str, outlet: str | None = None, fallback: bool = False) -> JsonObject:
     """A connection, through an outlet or as the fallback."""
     more: JsonObject = {"sourceOutletIdentifier": outlet} if outlet else {}
@@ -85,6 +93,7 @@ class Scenario:
     now: int = BEGIN
     events: list[Event] = field(default_factory=list)
     requests: list[InvokeNode] = field(default_factory=list)
+    commands: list[ToAnotherRun] = field(default_factory=list)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -106,6 +115,7 @@ class Scenario:
         self.run = decision.run
         self.events.extend(decision.events)
         self.requests.extend(decision.requests)
+        self.commands.extend(decision.commands)
         return decision
 
     def start(self, output: JsonObject | None = None, trigger: str = "start") -> "Scenario":
@@ -124,6 +134,11 @@ class Scenario:
     def report(self, node: str, **fields: Any) -> Decision:
         """A report from outside."""
         return self.give(ReportNode(RUN_ID, self.now, ids.node_run_id(RUN_ID, node), "reporter", **fields))
+
+    def child(self, node: str, index: int = 0, **fields: Any) -> Decision:
+        """A child run is over; it succeeded unless told otherwise."""
+        said = {"result": "SUCCESS", "outputs": {"do": {"n": index}}} | fields
+        return self.give(ReportChild(RUN_ID, self.now, ids.node_run_id(RUN_ID, node), index, **said))
 
     def fire(self, kind: str = "retry", wait: bool = True) -> Decision:
         """Fire the first timer of a kind, when it is due."""

@@ -85,16 +85,8 @@ def bare_app() -> FastAPI:
         app.include_router(router, dependencies=[Depends(read_query)])
     guarded = APIRouter(dependencies=[Depends(authenticate), Depends(read_query)])
     # Literal paths before those with a workflow's identifier in the same place.
-    for router in (
-        runs.router,
-        reruns.router,
-        node_runs.router,
-        workflows.router,
-        events.router,
-        blueprints.router,
-        entities.router,
-    ):
-        guarded.include_router(router)
+    for routes in (runs, reruns, node_runs, workflows, events, blueprints, entities):
+        guarded.include_router(routes.router)
     app.include_router(guarded)
     app.include_router(health.router)
     app.include_router(documentation.router)

@@ -69,7 +69,8 @@ def ended(run: Run, node: PlanNode) -> Ended | None:
     """How the node run ends, if nothing is running and nothing more is started."""
     node_run, calls = run.nodes[node.node.identifier], node.calls
     children = node_run.children
-    assert children is not None and calls is not None
+    assert children is not None
+    assert calls is not None
     if children.running or (children.started < children.total and not _is_stopped(run, children, calls)):
         return None
     if run.status == "CANCELLING":
@@ -149,12 +150,5 @@ def _all(node_run: str, children: Children) -> JsonObject:
 
 
 def _kind(value: Json) -> str:
-    names = {
-        dict: "an object",
-        list: "an array",
-        str: "a string",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(value), "null")
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false", int: "a number"}
+    return "null" if value is None else kinds.get(type(value), "a number")

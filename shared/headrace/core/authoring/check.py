@@ -171,11 +171,12 @@ def _check_branches(node: Node, definition: Definition, findings: Findings) -> N
 
 def _check_calls(node: Node, definition: Definition, findings: Findings) -> None:
     config = node.config
-    if isinstance(config, Action) and config.type in CHILD_TYPES:
-        if config.config.get("workflowIdentifier") == definition.identifier:
-            message = f"The workflow runs itself: after {limits.NESTED_RUNS} runs in each other the node fails."
-            here = f"{node.pointer}/config/workflowIdentifier"
-            findings.warning(here, "recursive-workflow", message, "Let a condition before it end the recursion.")
+    if not isinstance(config, Action) or config.type not in CHILD_TYPES:
+        return
+    if config.config.get("workflowIdentifier") == definition.identifier:
+        message = f"The workflow runs itself: after {limits.NESTED_RUNS} runs in each other the node fails."
+        here = f"{node.pointer}/config/workflowIdentifier"
+        findings.warning(here, "recursive-workflow", message, "Let a condition before it end the recursion.")
 
 
 def examine(document: Json) -> Parsed:
