@@ -24,6 +24,7 @@ NODE_RUN = ids.node_run_id(RUN, "a")
 CALL: dict[str, Json] = {"type": "WEBHOOK", "url": "https://receiver.example", "synchronized": False}
 ACTION: Json = {**CALL, "timeoutSeconds": 60, "retry": {"maxAttempts": 2}}
 BUTTONS: Json = {"properties": {}, "buttons": [{"identifier": "yes", "label": "Yes", "variant": "PRIMARY"}]}
+CHILD: Json = {"type": "WORKFLOW", "workflowIdentifier": "other"}
 INPUT: Json = {"type": "INPUT", "userInputs": BUTTONS, "outlets": [{"identifier": "yes"}]}
 
 INTRO = """# The state machine
@@ -36,7 +37,7 @@ about. These pictures and the table are made by giving every command to `headrac
 EXAMPLE = """## Every command in every phase
 
 The commands are about a node run that is an asynchronous action with a time limit and two attempts, the first of which
-is meant, or a human step. Another action follows it. A cell holds the events of an accepted command in their order, or
+is meant, a human step, or one that waits for a child run. Another action follows it. A cell holds the events of an accepted command in their order, or
 in italics why it is refused. Not shown: with `onFailure: continue`, a failed node run is followed as well and does not
 end the run; with `onTimeout: continue`, the time-out of the last attempt is a success.
 """
@@ -95,6 +96,8 @@ COMMANDS: Mapping[str, say.Command] = {
     "FireTimer deadline, too early": say.FireTimer(RUN, NOW, ids.timer_id(NODE_RUN, 1, "deadline")),
     "FireTimer retry": say.FireTimer(RUN, LATER, ids.timer_id(NODE_RUN, 1, "retry")),
     "FireTimer poll": POLL,
+    "ReportChild SUCCESS": say.ReportChild(RUN, NOW, NODE_RUN, 0, "SUCCESS", {}),
+    "ReportChild FAILED": say.ReportChild(RUN, NOW, NODE_RUN, 0, "FAILED", error="no"),
     "CancelRun": CANCEL,
     "CancelRun by force": FORCE,
 }
@@ -105,6 +108,7 @@ STATES: Mapping[str, tuple[Json, tuple[say.Command, ...]]] = {
     "waiting, polled": (ACTION, (START, FOLLOWED)),
     "polling": (ACTION, (START, FOLLOWED, POLL)),
     "waiting for people": (INPUT, (START,)),
+    "waiting for a child run": (CHILD, (START,)),
     "retrying": (ACTION, (START, DOWN)),
     "done": (ACTION, (START, SUCCEEDED)),
     "CANCELLING, running": (ACTION, (START, CANCEL)),

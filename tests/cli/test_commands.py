@@ -173,6 +173,21 @@ def log(milliseconds: int, message: str, level: str = "INFO") -> dict[str, Any]:
     return {"level": level, "message": message, "createdAt": at(milliseconds), "node": {"identifier": "call"}}
 
 
+def test_rerun_says_where_to_begin_and_prints_the_new_run_alone(shell: Shell, api: FakeApi) -> None:
+    api.on("POST", f"/v1/workflows/runs/{RUN}/rerun", (201, {"workflowRun": {"identifier": "wfr_new"}}))
+
+    everything = shell("rerun", RUN, "--latest")
+    shell("rerun", RUN, "--from", "failed")
+    shell("rerun", RUN, "--from", "deploy", "-i", "n=5")
+
+    assert everything.out == "wfr_new\n"
+    assert api.bodies("POST") == [
+        {"from": "start", "version": "latest"},
+        {"from": "failed", "version": "same"},
+        {"from": {"node": "deploy"}, "version": "same", "inputs": {"n": 5}},
+    ]
+
+
 def test_logs_name_time_level_and_node(shell: Shell, api: FakeApi) -> None:
     api.on(
         "GET", f"/v1/workflows/runs/{RUN}/logs", (200, {"ok": True, "logs": [log(7, "hello"), log(8, "uh", "WARN")]})

@@ -86,6 +86,32 @@ def test_work_that_waits_says_for_what() -> None:
     assert lines[6] == "  ● RUNNING   call      400 ms"
 
 
+def test_child_runs_are_counted_and_named_and_what_was_carried_over_says_so() -> None:
+    children = {
+        "total": 40, "started": 6, "succeeded": 3, "failed": 1,
+        "running": [{"index": 4, "runIdentifier": "wfr_4"}, {"index": 5, "runIdentifier": "wfr_5"}],
+        "failures": [{"index": 2, "runIdentifier": "wfr_2", "message": "Node do: answered 500"}],
+    }  # fmt: skip
+    blocked = {"kind": "children", "until": None}
+    document = run(
+        [
+            node_run("first", "WEBHOOK", 0, 30, carried=True),
+            node_run("each", "FOR_EACH", 30, None, children=children, blockedOn=blocked),
+        ],
+        rerunOf="wfr_old",
+    )
+
+    lines = printed(document, width=100)
+
+    assert lines[0].endswith("repeats wfr_old")
+    assert lines[1].endswith("30 ms  carried over")
+    assert lines[2].endswith("waits for child runs")
+    assert lines[3:] == [
+        "      ↳ 4 of 40 child runs over, 1 failed; at work: wfr_4, wfr_5",
+        "      ✗ wfr_2 (item 2): Node do: answered 500",
+    ]
+
+
 def test_a_condition_that_chose_nothing_says_so() -> None:
     assert printed(run([node_run("c", "CONDITION", 0, 0)], end=0), width=90)[1].endswith("→ no branch matched")
 

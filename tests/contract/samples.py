@@ -18,18 +18,20 @@ from headrace.core import events
 from headrace.core.commands import (
     Accepted,
     CancelRun,
+    Carried,
     Command,
     Failed,
     FireTimer,
     InvokeNode,
     Origin,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
 )
 from headrace.core.json import JsonObject
-from headrace.core.run import Causation, LogLine, Run, Timer
+from headrace.core.run import Causation, Children, LogLine, Parent, Run, Timer
 from headrace.ports.log import Message, Record, TopicPartition
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -151,6 +153,7 @@ def samples() -> dict[str, Sample]:
         "at_least_once", CAUSE,
     )  # fmt: skip
     made |= _polled()
+    made |= _lineage()
     made["kafka-action"] = _kafka_action(poll_request())
     made["invoke-node"] = Sample(codec.encode_request(request, NAMES, TRACE), codec.decode_request, request)
     start = StartRun(RUN, AT, "restart_service", 3, "start", {}, "headrace", TRACED)
@@ -179,6 +182,43 @@ def _polled() -> dict[str, Sample]:
     poll = poll_request()
     made["invoke-node-poll"] = Sample(codec.encode_request(poll, NAMES, TRACE), codec.decode_request, poll)
     for name, event in POLLED.items():
+        made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
+    return made
+
+
+PARENT = Parent("wfr_0000000000000000", "wfnr_1111111111111111", 4)
+FANNED: dict[str, events.Event] = {
+    "run-started-child": replace(_STARTED, parent=PARENT),
+    "run-started-rerun": replace(_STARTED, rerun_of="wfr_2222222222222222"),
+    "node-started-for-each": replace(
+        _NODE_STARTED, type="FOR_EACH", phase="waiting", children=Children(2, ({"name": "billing"}, {"name": "shop"}))
+    ),
+    "children-started": events.ChildrenStarted(4, AT, "ask", 2),
+    "child-completed": events.ChildCompleted(5, AT, "ask", 0, "SUCCESS", {"do": ANSWER}, 88),
+    "child-completed-failed": events.ChildCompleted(6, AT, "ask", 1, "FAILED", error="Node do: answered 500"),
+    "node-completed-carried": events.NodeCompleted(
+        3, AT, "ask", NODE_RUN, "WEBHOOK", "SUCCESS", ANSWER, ANSWER, edges={1: True}, carried=True
+    ),
+}
+
+
+def _lineage() -> dict[str, Sample]:
+    """What child runs and re-runs add."""
+    made: dict[str, Sample] = {}
+    start = StartRun(RUN, AT, "restart_service", 0, "", {"service": "billing"}, "u_7", CAUSE, PARENT)
+    carried = Carried("ask", "WEBHOOK", "SUCCESS", ANSWER, {"ticket": "T-9"}, links=("https://example.com/1",))
+    again = StartRun(
+        RUN, AT, "restart_service", 3, "start", {}, "u_7", CAUSE, rerun_of="wfr_2222222222222222", carried=(carried,)
+    )
+    commands: dict[str, Command] = {
+        "start-run-child": start,
+        "start-run-again": again,
+        "report-child": ReportChild(RUN, AT, NODE_RUN, 4, "SUCCESS", {"do": ANSWER}),
+        "report-child-failed": ReportChild(RUN, AT, NODE_RUN, 4, "FAILED", error="Node do: answered 500"),
+    }
+    for name, command in commands.items():
+        made[name] = Sample(codec.encode_command(command, NAMES, TRACE), codec.decode_command, command)
+    for name, event in FANNED.items():
         made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
     return made
 

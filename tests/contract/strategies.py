@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from headrace.core.commands import (
     Accepted,
     CancelRun,
+    Carried,
     Command,
     Failed,
     FireTimer,
     InvokeNode,
     Origin,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
@@ -21,6 +23,8 @@ from headrace.core.commands import (
 from headrace.core.events import (
     AttemptFailed,
     AttemptStarted,
+    ChildCompleted,
+    ChildrenStarted,
     Event,
     NodeAccepted,
     NodeCompleted,
@@ -33,7 +37,7 @@ from headrace.core.events import (
     apply,
 )
 from headrace.core.json import Json, JsonObject
-from headrace.core.run import Causation, LogLine, Run, Timer
+from headrace.core.run import Causation, Children, LogLine, NodeRun, Parent, Run, Timer
 from headrace.ports.log import Headers, Message, Record, TopicPartition
 
 _T = TypeVar("_T")
@@ -68,7 +72,34 @@ def optional(values: st.SearchStrategy[_T]) -> st.SearchStrategy[_T | None]:
     return st.none() | values
 
 
-starts = st.builds(StartRun, texts, instants, texts, counts, texts, json_objects, texts, causations)
+parents = st.none() | st.builds(Parent, texts, texts, counts)
+carried = st.builds(
+    Carried,
+    texts,
+    texts,
+    results,
+    optional(json_objects),
+    json_values,
+    optional(texts),
+    optional(texts),
+    optional(texts),
+    tuples(texts),
+)
+plain_starts = st.builds(StartRun, texts, instants, texts, counts, texts, json_objects, texts, causations)
+starts = plain_starts | st.builds(
+    StartRun,
+    texts,
+    instants,
+    texts,
+    counts,
+    texts,
+    json_objects,
+    texts,
+    causations,
+    parents,
+    optional(texts),
+    tuples(carried),
+)
 failures = st.builds(
     Failed,
     st.sampled_from(["refused", "invalid", "connection", "timeout", "status", "unsupported", "unknown-outcome"]),
@@ -99,7 +130,8 @@ reports = st.builds(
 )
 timer_fires = st.builds(FireTimer, texts, instants, texts)
 cancels = st.builds(CancelRun, texts, instants, texts, st.booleans())
-commands: st.SearchStrategy[Command] = starts | attempts | reports | timer_fires | cancels
+child_reports = st.builds(ReportChild, texts, instants, texts, counts, results, optional(json_objects), optional(texts))
+commands: st.SearchStrategy[Command] = starts | attempts | reports | timer_fires | cancels | child_reports
 origins = st.builds(Origin, texts, texts, instants, instants)
 poll_numbers = st.integers(min_value=1, max_value=2**31)
 request_polls = st.just((0, None)) | st.tuples(poll_numbers, optional(json_objects))
@@ -143,7 +175,21 @@ def raw(value: bytes | None, headers: Headers = ()) -> Record:
 def histories(draw: st.DrawFn) -> list[Event]:
     """The events of one run, in any order that its fold allows."""
     started = draw(
-        st.builds(RunStarted, st.just(1), instants, texts, texts, counts, texts, texts, texts, causations, edges)
+        st.builds(
+            RunStarted,
+            st.just(1),
+            instants,
+            texts,
+            texts,
+            counts,
+            texts,
+            texts,
+            texts,
+            causations,
+            edges,
+            parents,
+            optional(texts),
+        )
     )
     events: list[Event] = [started]
     run = apply(None, started)
@@ -173,9 +219,11 @@ def _next_event(run: Run) -> st.SearchStrategy[Any]:
                 json_values,
                 st.sampled_from(["running", "waiting"]),
                 tuples(_timers(node)),
+                optional(st.lists(json_values, max_size=3).map(lambda items: Children(len(items), tuple(items)))),
             )
         ),
     ]
+    choices.extend(_child_event(seq, node) for node in run.in_progress() if node.children and node.children.items)
     if working:
         node = st.sampled_from(working)
         timer = node.flatmap(_timers)
@@ -213,6 +261,24 @@ def _next_event(run: Run) -> st.SearchStrategy[Any]:
     return st.one_of(choices)
 
 
+def _child_event(seq: st.SearchStrategy[int], node: NodeRun) -> st.SearchStrategy[Any]:
+    """The next of a node run's child runs is started, or one of them is over."""
+    assert node.children is not None
+    index = st.integers(0, node.children.started)
+    return st.builds(ChildrenStarted, seq, instants, st.just(node.node), st.just(1)) | st.builds(
+        ChildCompleted,
+        seq,
+        instants,
+        st.just(node.node),
+        index,
+        results,
+        json_values,
+        counts,
+        st.booleans(),
+        optional(texts),
+    )
+
+
 def _timers(node: str) -> st.SearchStrategy[Timer]:
     return st.builds(Timer, texts, st.just(node), counts, st.sampled_from(["retry", "deadline", "poll"]), instants)
 
@@ -225,6 +291,6 @@ def _completed(draw: st.DrawFn, seq: st.SearchStrategy[int], node: st.SearchStra
         st.builds(
             NodeCompleted, seq, instants, node, texts, texts, results, st.just(output), st.just(stored),
             optional(texts), optional(texts), optional(texts), optional(texts), optional(tuples(texts)),
-            tuples(log_lines), optional(texts), edges,
+            tuples(log_lines), optional(texts), edges, st.booleans(),
         )
     )  # fmt: skip

@@ -183,6 +183,15 @@ class Installation:
 
         return await until(look, f"the run of event {event_id}", seconds)
 
+    async def finished_run(self, run_id: str, seconds: float = 30.0) -> dict[str, Any]:
+        """The run, once it is over."""
+
+        async def look() -> dict[str, Any] | None:
+            run = (await self.call("GET", f"/v1/workflows/runs/{run_id}"))["workflowRun"]
+            return dict(run) if run["status"] == "COMPLETED" else None
+
+        return await until(look, f"run {run_id} to end", seconds)
+
     def print_logs(self) -> None:
         """For whoever reads why a test failed."""
         for service in self.services.values():

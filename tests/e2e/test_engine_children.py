@@ -1,10 +1,13 @@
 """Workflows that run workflows, and runs that are repeated, through the real engine."""
 
 import asyncio
+import json
+import re
 from typing import Any
 
 from tests.e2e.house import House, edge, line, node_run, outputs, webhook
 from tests.e2e.receiver import Answer
+from tools import sources
 
 FORM: dict[str, Any] = {"properties": {"n": {"type": "number"}}, "required": ["n"]}
 
@@ -189,6 +192,26 @@ async def test_the_same_key_repeats_a_run_once(house: House) -> None:
     assert len({answer["workflowRun"]["identifier"] for answer in answers}) == 1
     await asyncio.sleep(0.1)
     assert len(await house.runs("flow")) == 2
+
+
+PAGE = (sources.ROOT / "docs/children.md").read_text(encoding="utf-8")
+
+
+async def test_the_workflows_of_the_page_are_saved_without_a_warning_and_run(house: House) -> None:
+    house.receiver.on("/services", Answer(data={"names": ["billing", "shop", "search"]}))
+    house.receiver.on("/deploy", Answer(data={"release": 7}))
+    documents = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    for text in documents:
+        document = json.loads(text.replace("https://deploy.example.com", house.receiver.url))
+        assert (await house.call("POST", "/v1/workflows", document, 201))["warnings"] == []
+
+    told = await house.finished((await house.start("deploy_and_tell"))["identifier"])
+    all_ = await house.finished((await house.start("deploy_all"))["identifier"])
+
+    assert (told["result"], all_["result"], len(documents)) == ("SUCCESS", "SUCCESS", 3)
+    assert outputs(all_)["each"]["results"] == [{"deploy": {"release": 7}}] * 3
+    tells = [one.json for one in house.receiver.calls if one.path == "/tell"]
+    assert tells == [{"release": 7}, {"failed": 0}]
 
 
 async def test_runs_in_parallel_branches_join(house: House) -> None:

@@ -83,6 +83,30 @@ async def test_an_event_on_the_topic_becomes_a_webhook_and_a_finished_run(
             assert service.log[-1]["event"] == "service ended"
 
 
+async def test_a_for_each_runs_its_children_and_a_failed_run_is_repeated(
+    shared: dict[str, str], receiver: Receiver
+) -> None:
+    form = {"properties": {"n": {"type": "number"}}}
+    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": form}}
+    config = {"type": "FOR_EACH", "workflowIdentifier": "one", "items": [*range(20)], "inputs": {"n": "{{ .item }}"}}
+    do = webhook("do", receiver.url, body="{{ .outputs.start }}")
+    last = webhook("last", receiver.url)
+    receiver.on("/last", Answer(500), Answer(200))
+    async with installed(shared) as installation:
+        await installation.call("POST", "/v1/workflows", line("one", start, do), 201)
+        each = {"identifier": "each", "config": config}
+        await installation.call("POST", "/v1/workflows", line("all", start, each, last), 201)
+        begun = (await installation.call("POST", "/v1/workflows/all/runs", {}, 201))["workflowRun"]
+        run = await installation.finished_run(begun["identifier"])
+        path = f"/v1/workflows/runs/{run['identifier']}/rerun"
+        again = (await installation.call("POST", path, {"from": "failed"}, 201))["workflowRun"]
+        again = await installation.finished_run(again["identifier"])
+
+    assert (run["result"], again["result"], again["rerunOf"]) == ("FAILED", "SUCCESS", run["identifier"])
+    assert run["variables"]["outputs"]["each"]["succeeded"] == 20
+    assert sorted(one.json["n"] for one in receiver.calls if one.path == "/do") == [*range(20)]
+
+
 async def test_a_service_that_is_told_to_end_finishes_the_call_that_it_makes(
     shared: dict[str, str], receiver: Receiver
 ) -> None:

@@ -255,7 +255,7 @@ def test_random_bytes_are_no_entity_change(value: bytes, headers: Headers) -> No
         decode_entity_change(raw(value, headers))
 
 
-@given(strategies.starts, strategies.attempts, strategies.requests)
+@given(strategies.plain_starts, strategies.attempts, strategies.requests)
 def test_what_we_write_ourselves_takes_the_fast_readers(
     start: StartRun, report: ReportAttempt, request: InvokeNode
 ) -> None:

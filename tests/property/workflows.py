@@ -15,6 +15,7 @@ from headrace.core.commands import (
     FireTimer,
     Outcome,
     ReportAttempt,
+    ReportChild,
     ReportNode,
     StartRun,
     Succeeded,
@@ -22,7 +23,7 @@ from headrace.core.commands import (
 from headrace.core.json import Json, JsonObject
 from headrace.core.plan import Plan
 from headrace.core.run import LogLine, NodeRun, Result, Run
-from tests.scenario import BEGIN, CAUSE, RUN_ID, input_node, plan_of, start_node, webhook
+from tests.scenario import BEGIN, CAUSE, RUN_ID, call, input_node, plan_of, start_node, webhook
 
 Kind = Literal["trigger", "action", "condition", "input"]
 FOREIGN = "[range(2)] | length == 2"
@@ -83,6 +84,25 @@ RISKY: st.SearchStrategy[JsonObject] = st.fixed_dictionaries(
 """Parts of an action that may fail, or need the evaluator."""
 
 
+CALLS: st.SearchStrategy[JsonObject] = st.fixed_dictionaries(
+    {"workflow": st.just("child")},
+    optional={
+        "timeoutSeconds": st.sampled_from([1, 20]),
+        "onFailure": st.sampled_from(["continue", "terminate"]),
+        "inputs": st.sampled_from([{"n": "{{ .outputs.trigger.n }}"}, {"n": "{{ " + FOREIGN + " }}"}]),
+    },
+)
+LOOPS: st.SearchStrategy[JsonObject] = st.fixed_dictionaries(
+    {
+        "items": st.sampled_from([[], [1], [1, {"m": 2}, 3, 4], "{{ .outputs.trigger.n }}"]),
+        "concurrency": st.sampled_from([1, 2, 10]),
+        "onItemFailure": st.sampled_from(["stop", "continue"]),
+        "inputs": st.sampled_from([{}, {"n": "{{ .item }}"}, {"n": "{{ .item.m }}"}, {"n": "{{ " + FOREIGN + " }}"}]),
+    }
+)
+"""Nodes that start child runs: one, or one for each item."""
+
+
 @st.composite
 def workflows(draw: st.DrawFn, risky: bool = True, plain: bool = False) -> Workflow:
     """A workflow of up to 12 nodes. `plain`: nothing in it retries, limits or waits for time."""
@@ -117,6 +137,8 @@ def workflows(draw: st.DrawFn, risky: bool = True, plain: bool = False) -> Workf
 
 
 def _config(draw: st.DrawFn, risky: bool, plain: bool) -> JsonObject:
+    if not plain and draw(st.integers(0, 5)) == 5:
+        return {**draw(CALLS), **(draw(LOOPS) if draw(st.booleans()) else {})}
     config: JsonObject = {"onFailure": draw(st.sampled_from(["terminate", "continue"]))} if plain else draw(ACTIONS)
     return {**config, **draw(RISKY)} if risky and draw(st.integers(0, 7)) == 7 else config
 
@@ -130,7 +152,8 @@ def _document(nodes: list[Drawn], foreign: bool) -> JsonObject:
 
     for node in nodes:
         if node.kind in ("trigger", "action"):
-            written.append(start_node(node.name) if node.kind == "trigger" else webhook(node.name, **node.config))
+            write: Any = start_node if node.kind == "trigger" else call if "workflow" in node.config else webhook
+            written.append(write(node.name, **node.config))
             connect(node.name, node.targets)
             continue
         if node.kind == "input":
@@ -286,6 +309,10 @@ def a_command(draw: Draw, workflow: Workflow, run: Run) -> Command:
     if word == "timer":
         return FireTimer(RUN_ID, at + 10**9, ids.timer_id(node.id, draw(LATE) + node.attempt, draw(TIMER_KINDS)))
     said: Command
+    if node.children is not None and draw(CHANCE):
+        index = draw(st.sampled_from([*node.children.running, 0, 1]))
+        outputs = draw(st.none() | OUTPUTS)
+        return ReportChild(RUN_ID, at, node.id, index, draw(RESULTS), outputs, draw(st.none() | st.just("no")))
     if word == "report" or node.phase == "waiting":
         said = ReportNode(RUN_ID, at, node.id, "worker", **draw(REPORTS))
     else:

@@ -8,6 +8,7 @@ from headrace.core import ids, limits
 from headrace.core.commands import LATEST, CancelRun, Failed, ReportChild, StartRun
 from headrace.core.decide import decide
 from headrace.core.events import fold
+from headrace.core.json import JsonObject
 from headrace.core.run import Causation, Parent
 from tests.scenario import BEGIN, CAUSE, RUN_ID, Scenario, call, edge, plan_of, start_node, webhook, workflow
 
@@ -238,7 +239,7 @@ def test_a_child_run_tells_its_parent_when_it_is_over() -> None:
 
     scenario.answer("do")
 
-    outputs = {"do": {"response": {"status": 200, "data": {}}}}
+    outputs: JsonObject = {"do": {"response": {"status": 200, "data": {}}}}
     assert scenario.commands == [ReportChild("wfr_parent", BEGIN, "wfnr_parent", 4, "SUCCESS", outputs)]
 
 
