@@ -37,9 +37,10 @@ about. These pictures and the table are made by giving every command to `headrac
 EXAMPLE = """## Every command in every phase
 
 The commands are about a node run that is an asynchronous action with a time limit and two attempts, the first of which
-is meant, a human step, or one that waits for a child run. Another action follows it. A cell holds the events of an accepted command in their order, or
-in italics why it is refused. Not shown: with `onFailure: continue`, a failed node run is followed as well and does not
-end the run; with `onTimeout: continue`, the time-out of the last attempt is a success.
+is meant, a human step, or one that waits for a child run. Another action follows it. A cell holds the events of an
+accepted command in their order, or in italics why it is refused. Not shown: with `onFailure: continue`, a failed node
+run is followed as well and does not end the run; with `onTimeout: continue`, the time-out of the last attempt is a
+success.
 """
 
 

@@ -285,6 +285,7 @@ MATRIX: list[tuple[str, str, Any, tuple[int, int, int, int, int]]] = [
     ("GET", "/v1/workflows/runs/{run}", None, (401, 404, 200, 200, 200)),
     ("GET", "/v1/workflows/runs/{run}/logs", None, (401, 404, 200, 200, 200)),
     ("GET", "/v1/workflows/runs/{done}/stream", None, (401, 404, 200, 200, 200)),
+    ("POST", "/v1/workflows/runs/{done}/rerun", None, (401, 404, 201, 201, 201)),
     ("POST", "/v1/workflows/runs/{run}/cancel", None, (401, 404, 200, 200, 200)),
     ("PATCH", "/v1/workflows/nodes/runs/{node}", {}, (401, 404, 403, 200, 200)),
     ("PATCH", "/v1/workflows/runs/{run}/nodes/{node}", {}, (401, 404, 403, 200, 200)),

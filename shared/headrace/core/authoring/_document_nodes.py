@@ -1,6 +1,6 @@
 """Models of node configs, one per `config.type` (spec 2, 3, 4, 5.1), and of our extensions to actions."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -9,8 +9,6 @@ from headrace.core.authoring._document_inputs import UserInputs, UserInputsWithB
 from headrace.core.authoring._document_part import (
     AnyObject,
     BoolOrTemplate,
-    Identifier,
-    ListOrTemplate,
     ObjectOrTemplate,
     Part,
     Payload,
@@ -198,31 +196,6 @@ class IntegrationConfig(ActionConfig):
     defer_integration_installation: bool = False
 
 
-class WorkflowConfig(Part):
-    """Runs another workflow and waits for its end (a Headrace extension)."""
-
-    type: Literal["WORKFLOW"]
-    workflow_identifier: Identifier
-    """The latest version of it is run."""
-    node_identifier: Identifier | None = None
-    """The self-serve trigger to start at; may be left out when there is only one."""
-    inputs: ObjectOrTemplate = None
-    on_failure: Literal["terminate", "continue"] = "terminate"
-    timeout_seconds: Annotated[float, Field(ge=1, le=limits.ASYNC_TIMEOUT_SECONDS)] | None = None
-    """Time limit of all child runs together; those at work are cancelled then."""
-
-
-class ForEachConfig(WorkflowConfig):
-    """Runs another workflow for each item of an array (a Headrace extension)."""
-
-    type: Literal["FOR_EACH"]  # type: ignore[assignment]
-    items: ListOrTemplate
-    concurrency: Annotated[int, Field(ge=1, le=limits.CONCURRENCY)] = 10
-    """So many child runs are at work at once."""
-    on_item_failure: Literal["stop", "continue"] = "stop"
-    """stop: after the first failure no more are started, and the node fails; continue: failures are only counted."""
-
-
 class StatusLabelDocument(Part):
     text: Text
     """A JQ expression that gives the text."""
@@ -294,38 +267,3 @@ class InputConfig(Part):
     outlets: list[InputOutletDocument]
     responders: RespondersDocument | None = None
     notifications: list[NotificationDocument] | None = None
-
-
-AnyConfig: TypeAlias = (
-    SelfServeConfig
-    | EventTriggerConfig
-    | ScheduleConfig
-    | WebhookConfig
-    | KafkaConfig
-    | GithubConfig
-    | GitlabConfig
-    | AzureConfig
-    | UpsertConfig
-    | IntegrationConfig
-    | WorkflowConfig
-    | ForEachConfig
-    | ConditionConfig
-    | InputConfig
-)
-
-CONFIGS: dict[str, type[Part]] = {
-    "SELF_SERVE_TRIGGER": SelfServeConfig,
-    "EVENT_TRIGGER": EventTriggerConfig,
-    "SCHEDULE_TRIGGER": ScheduleConfig,
-    "WEBHOOK": WebhookConfig,
-    "KAFKA": KafkaConfig,
-    "GITHUB": GithubConfig,
-    "GITLAB": GitlabConfig,
-    "AZURE_DEVOPS": AzureConfig,
-    "UPSERT_ENTITY": UpsertConfig,
-    "INTEGRATION_ACTION": IntegrationConfig,
-    "WORKFLOW": WorkflowConfig,
-    "FOR_EACH": ForEachConfig,
-    "CONDITION": ConditionConfig,
-    "INPUT": InputConfig,
-}

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.core import errors
-from headrace.core.authoring._document_nodes import CONFIGS
+from headrace.core.authoring._document_configs import CONFIGS
 from headrace.core.authoring._document_part import Part
 from headrace.core.authoring.findings import Findings, did_you_mean, kind, quoted
 from headrace.core.definition import LATER_TYPES

@@ -108,7 +108,7 @@ class References:
                 self.warn(use, "secrets-not-here", message, "Use the secret in the config, and keep it out of outputs.")
         elif root in _CONTEXT:
             self._descend(use, path, 1, _CONTEXT[root])
-        elif root in ("item", "index") and _is_per_item(use):
+        elif root in ("item", "index") and use.per_item:
             return
         elif use.place == "variables":
             self._check_raw(use, path)
@@ -252,11 +252,6 @@ class References:
         if name == "trigger" and name not in self.definition.nodes and len(starts) == 1:
             name = next(iter(starts))
         return self.definition.nodes.get(name)
-
-
-def _is_per_item(use: Use) -> bool:
-    """Whether the program is evaluated for each item: then `.item` and `.index` are there."""
-    return use.node.config.type == "FOR_EACH" and use.pointer.startswith(f"{use.node.pointer}/config/inputs")
 
 
 def _filter_guards(trigger: EventTrigger) -> bool:

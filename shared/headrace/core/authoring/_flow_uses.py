@@ -43,6 +43,12 @@ class Use:
         """Whether the program seems to reckon with null; then nothing is said about missing values."""
         return is_careful(self.bare)
 
+    @property
+    def per_item(self) -> bool:
+        """Whether the program is evaluated for each item: then `.item` and `.index` are there."""
+        inputs = f"{self.node.pointer}/config/inputs"
+        return self.node.config.type == "FOR_EACH" and self.pointer.startswith(inputs)
+
 
 def uses(node: Node) -> Iterator[Use]:
     """Every program of the node, in the author's order."""

@@ -1,6 +1,7 @@
 """From the config model of a node to the config of the graph (spec 2, 3)."""
 
 from headrace.core.authoring import _document_nodes as documents
+from headrace.core.authoring._document_children import WorkflowConfig
 from headrace.core.authoring.findings import Findings
 from headrace.core.definition import (
     Action,
@@ -105,7 +106,7 @@ def action_of(config: documents.ActionConfig, raw: JsonObject) -> Action:
     )
 
 
-def child_action_of(config: documents.WorkflowConfig, raw: JsonObject) -> Action:
+def child_action_of(config: WorkflowConfig, raw: JsonObject) -> Action:
     """The node whose work is child runs: as an action that is reported back."""
     return Action(
         type=config.type, config=raw, on_failure=config.on_failure, synchronized=False,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from headrace.core import limits
 from headrace.core.authoring._branches import Naming, check_names, condition_of, edges_of, input_of
-from headrace.core.authoring._document_nodes import ActionConfig, ConditionConfig, InputConfig, WorkflowConfig
+from headrace.core.authoring._document_children import WorkflowConfig
+from headrace.core.authoring._document_nodes import ActionConfig, ConditionConfig, InputConfig
 from headrace.core.authoring._document_reading import read
 from headrace.core.authoring._node_configs import action_of, child_action_of, placeholder_of, trigger_of
 from headrace.core.authoring.document import ConnectionDocument, NodeDocument, WorkflowHead

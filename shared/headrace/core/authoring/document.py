@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from headrace.core import limits
-from headrace.core.authoring._document_nodes import CONFIGS, AnyConfig
+from headrace.core.authoring._document_configs import CONFIGS, AnyConfig
 from headrace.core.authoring._document_part import Description, Identifier, Part, Text, Title
 from headrace.core.json import JsonObject
 
