@@ -15,7 +15,7 @@ from headrace.contracts import strict_json
 from headrace.contracts.strict_json import BadJson
 from headrace.core import limits
 from headrace.core.authoring import check, document, inputs
-from headrace.core.authoring._document_nodes import CONFIGS
+from headrace.core.authoring._document_configs import CONFIGS
 from headrace.core.authoring._document_reading import fields
 from headrace.core.authoring.source import positions
 from headrace.core.definition import LATER_TYPES

@@ -24,7 +24,7 @@ def problems(node: Any, *more: Any) -> set[tuple[str, str, str]]:
         call("it", nodeIdentifier="begin", inputs={"n": 1}, onFailure="continue", timeoutSeconds=86_400),
         call("it", inputs="{{ .outputs.trigger }}"),
         call("it", items=[1, 2], inputs={"n": "{{ .item.n }}", "at": "{{ .index }}", "{{ .item.k }}": 1}),
-        call("it", items="{{ .outputs.trigger.list }}", concurrency=100, onItemFailure="continue"),
+        call("it", items="{{ [.workflowRun.identifier] }}", concurrency=100, onItemFailure="continue"),
     ],
 )
 def test_what_is_right_is_not_warned_about(node: Any) -> None:
