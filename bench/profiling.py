@@ -99,7 +99,7 @@ def profile(services: Iterable[str], chosen: argparse.Namespace) -> None:
                         figures.append(_w1.generate(its, "saturation", "headrace.", first, watch, **more))
                         first += figures[-1]["published"]
                     sampling.join()
-                    stacks = folded(raw.read_text().splitlines())
+                    stacks = folded(raw.read_text(errors="replace").splitlines())
                     show(service, stacks, figures[0]["cpu_ms_per_run"][service], chosen.most)
 
 
