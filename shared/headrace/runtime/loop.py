@@ -68,6 +68,7 @@ class BatchLoop:
         self._consumer: Consumer | None = None
         self._stopping = False
         self._ended = asyncio.Event()
+        self._commits_fail = False
         self.revocations = 0
         """How many times partitions were taken from us, counted from the moment we hear of it."""
 
@@ -115,9 +116,15 @@ class BatchLoop:
             try:
                 await self._consumer.commit(offsets, epoch)
             except UnavailableError as error:
-                _log.warning("offsets not committed", group=self._group, error=str(error))
+                # said when it begins and when it ends, since in an outage every turn of the timer fails
+                if not self._commits_fail:
+                    _log.warning("offsets not committed, trying on", group=self._group, error=str(error))
+                self._commits_fail = True
             else:
                 self._offsets.mark_committed(epoch, offsets)
+                if self._commits_fail:
+                    _log.info("offsets committed again", group=self._group)
+                self._commits_fail = False
 
     @property
     def unfinished(self) -> int:

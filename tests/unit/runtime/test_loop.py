@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from headrace.adapters.embedded import EmbeddedLog
 from headrace.ports.errors import UnavailableError
@@ -17,6 +18,18 @@ from tests.unit.services.parts import Faulty, soon
 QUICK = LoopSettings(max_records=3, fetch_wait_seconds=0.01, commit_interval_seconds=0.01)
 RARELY = LoopSettings(fetch_wait_seconds=0.01, commit_interval_seconds=3_600)
 SOURCE = TopicPartition("t", 0)
+
+
+class FaultyConsumers:
+    """The log, whose consumers can be told to fail."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+        self.consumers: list[Faulty] = []
+
+    async def subscribe(self, *args: Any) -> Any:
+        self.consumers.append(Faulty(await self._log.subscribe(*args)))
+        return self.consumers[-1]
 
 
 class Batches:
@@ -106,14 +119,14 @@ async def test_an_unavailable_log_is_asked_again(log: EmbeddedLog) -> None:
     await publish(log)
     batches = Batches()
 
-    class FaultyConsumers:
+    class FailsAtFirst(FaultyConsumers):
         async def subscribe(self, *args: Any) -> Any:
-            consumer = Faulty(await log.subscribe(*args))
+            consumer = await super().subscribe(*args)
             consumer.fail("fetch", times=2)
             consumer.fail("commit", times=2)
             return consumer
 
-    async with running(FaultyConsumers(), batches):
+    async with running(FailsAtFirst(log), batches):
         await soon(lambda: batches.seen == [[0]])
         while await behind(log):
             await asyncio.sleep(0.005)
@@ -202,19 +215,27 @@ async def test_revoked_partitions_are_committed_as_far_as_done_and_then_forgotte
 
 async def test_a_failed_commit_is_made_again_although_nothing_new_was_done(log: EmbeddedLog) -> None:
     await publish(log, 1)
-    consumers: list[Faulty] = []
-
-    class FaultyConsumers:
-        async def subscribe(self, *args: Any) -> Any:
-            consumers.append(Faulty(await log.subscribe(*args)))
-            return consumers[-1]
-
+    faulty = FaultyConsumers(log)
     batches = Batches()
-    async with running(FaultyConsumers(), batches, RARELY) as loop:
+    async with running(faulty, batches, RARELY) as loop:
         await soon(lambda: bool(batches.seen))
-        consumers[0].fail("commit", after=True)
+        faulty.consumers[0].fail("commit", after=True)
         await loop.commit()
         await loop.commit()
         await loop.commit()
-        assert consumers[0].calls["commit"] == 2
+        assert faulty.consumers[0].calls["commit"] == 2
         assert await behind(log) == 0
+
+
+async def test_an_outage_of_commits_is_said_once_when_it_begins_and_once_when_it_ends(log: EmbeddedLog) -> None:
+    await publish(log, 1)
+    faulty = FaultyConsumers(log)
+    batches = Batches()
+    async with running(faulty, batches, RARELY) as loop:
+        await soon(lambda: bool(batches.seen))
+        faulty.consumers[0].fail("commit", times=3)
+        with capture_logs() as lines:
+            for _ in range(4):
+                await loop.commit()
+    said = [line["event"] for line in lines if "committed" in line["event"]]
+    assert said == ["offsets not committed, trying on", "offsets committed again"]
