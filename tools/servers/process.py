@@ -89,6 +89,15 @@ class Process:
         if not self.ended_within(10.0):
             raise ServerError(f"process {self.pid} is still there 10 s after SIGKILL; the system cannot end it")
 
+    def freeze(self) -> None:
+        """SIGSTOP. Returns when every thread stands: one that was at work may take a moment, and answer in it."""
+        self.send(signal.SIGSTOP)
+        limit = time.monotonic() + 10.0
+        while self.is_running() and not supervisor.is_frozen(self.pid):
+            if time.monotonic() > limit:
+                raise ServerError(f"process {self.pid} still runs 10 s after SIGSTOP; the system cannot freeze it")
+            time.sleep(0.005)
+
 
 def run_supervised(
     command: list[str], output: Path, folder: Path, watched: int | None = None, grace_seconds: float = STOP_SECONDS
@@ -180,7 +189,7 @@ class Server(ABC):
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open, and nothing answers."""
-        self._started().send(signal.SIGSTOP)
+        self._started().freeze()
 
     def resume(self) -> None:
         """SIGCONT: go on after `pause`."""

@@ -36,6 +36,15 @@ def started_at(pid: int) -> str | None:
     return None if not state or state.startswith("Z") else start.strip()
 
 
+def is_frozen(pid: int) -> bool:
+    """Whether all threads of this process stand after SIGSTOP; yes where the system does not tell."""
+    try:
+        threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # a thread ended while we looked
+    return all(text.rpartition(")")[2].split()[0] in "TtZX" for text in threads)
+
+
 def end(server: subprocess.Popen[bytes], grace_seconds: float) -> None:
     """SIGTERM, also to a server that was stopped with SIGSTOP; SIGKILL after the grace."""
     server.terminate()
