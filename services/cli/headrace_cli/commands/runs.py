@@ -1,7 +1,7 @@
 """`headrace run`, `runs`, `show`, `logs`, `rerun`, `cancel`: starting, watching, repeating and stopping runs."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,10 +60,7 @@ def run(
             started = client.start_run(workflow, given, trigger, idempotency_key)
         if wait:
             raise typer.Exit(_follow(session, client, str(started["identifier"]), timeout))
-    if session.json:
-        session.print_json(started)
-    else:
-        session.out.print(str(started["identifier"]))
+    _say(session, started)
 
 
 def runs(
@@ -172,10 +169,7 @@ def rerun(
             started = client.rerun(run, first, given, "latest" if latest else "same")
         if wait:
             raise typer.Exit(_follow(session, client, str(started["identifier"]), timeout))
-    if session.json:
-        session.print_json(started)
-    else:
-        session.out.print(str(started["identifier"]))
+    _say(session, started)
 
 
 def cancel(
@@ -194,6 +188,14 @@ def cancel(
         session.print_json(answer)
     else:
         session.out.print(f"{run}: cancelling{' at once' if force else ' after the node runs at work'}.")
+
+
+def _say(session: Session, started: dict[str, Any]) -> None:
+    """Name the run that was started."""
+    if session.json:
+        session.print_json(started)
+    else:
+        session.out.print(str(started["identifier"]))
 
 
 def _follow(session: Session, client: "Client", run_id: str, seconds: float | None) -> int:
