@@ -282,3 +282,16 @@ async def test_a_large_definition_is_judged_without_making_others_wait(world: Wo
 
     assert response.status_code == 201
     assert max(gaps) < took / 2, "the event loop was held all the while"
+
+
+@pytest.mark.parametrize("name", ["no such workflow!", "x" * 5_000, 7, None])
+async def test_a_document_with_errors_is_judged_without_asking_for_the_workflows_it_calls(
+    world: World, name: object
+) -> None:
+    document = workflow()
+    document["nodes"].append({"identifier": "sub", "config": {"type": "WORKFLOW", "workflowIdentifier": name}})
+    answer = await world.call("admin", "POST", "/v1/workflows/validate", document)
+
+    assert answer.status_code == 200
+    assert answer.json()["valid"] is False
+    assert "unknown-workflow" not in {problem["code"] for problem in answer.json()["problems"]}

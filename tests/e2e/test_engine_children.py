@@ -190,6 +190,8 @@ async def test_the_same_key_repeats_a_run_once(house: House) -> None:
     path = f"/v1/workflows/runs/{run['identifier']}/rerun"
     answers = [await house.call("POST", path, {}, 201, headers={"Idempotency-Key": "k1"}) for _ in range(2)]
     assert len({answer["workflowRun"]["identifier"] for answer in answers}) == 1
+    other = await house.call("POST", path, {"from": {"node": "a"}}, 422, headers={"Idempotency-Key": "k1"})
+    assert other["error"] == "idempotency_key_reused"
     await asyncio.sleep(0.1)
     assert len(await house.runs("flow")) == 2
 

@@ -12,7 +12,7 @@ from headrace.core.authoring import inputs
 from headrace.core.commands import StartRun
 from headrace.core.definition import Definition, Node, SelfServeTrigger
 from headrace.core.errors import Problem
-from headrace.core.json import JsonObject
+from headrace.core.json import Json, JsonObject
 from headrace.core.run import Causation, Run
 from headrace.ports.errors import UnavailableError
 from headrace.ports.stores import WorkflowVersion
@@ -35,6 +35,14 @@ class Started:
     run: Run
     replayed: bool = False
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's headers say of it."""
+        headers = {"location": f"/v1/workflows/runs/{self.run.id}"}
+        if self.replayed:
+            headers["idempotent-replayed"] = "true"
+        return headers
+
 
 async def start(
     context: Context,
@@ -56,18 +64,28 @@ async def start(
         raise ApiError("trigger_unavailable", message)
     values = _checked(trigger, request, body)
     command = _command(context, principal, version, node, values, key, traceparent)
-    if key is not None:
+    return await publish(context, command, node.config.type, has_key=key is not None)
+
+
+async def publish(context: Context, command: StartRun, trigger_type: str, *, has_key: bool) -> Started:
+    """Publish the command and wait a while for the run; as it will begin, when it does not appear in time.
+
+    With a key, the run that it started before is the answer. Raises ApiError when that was with another payload, and
+    UnavailableError when the command may not have been taken.
+    """
+    if has_key:
         earlier = await _earlier(context, command)
         if earlier is not None:
             return Started(earlier, replayed=True)
-    run = await publish(context, command, node.config.type)
+    run = await _publish_and_wait(context, command) or _accepted(command, trigger_type)
     _check_cause(command, run.causation.event_id)
     return Started(run)
 
 
-async def publish(context: Context, command: StartRun, trigger_type: str) -> Run:
-    """Publish the command and wait a while for the run; as it will begin, when it does not appear in time."""
-    return await _publish_and_wait(context, command) or _accepted(command, trigger_type)
+def digest(payload: Json) -> str:
+    """Tells one payload under an Idempotency-Key from another."""
+    written = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(written, digest_size=12).hexdigest()
 
 
 def _trigger(graph: Definition, name: str | None) -> tuple[Node, SelfServeTrigger]:
@@ -115,8 +133,7 @@ def _command(
         cause = event_id = "start:" + random_id()
     else:
         cause = "key:" + ids.derive(principal.id, key)
-        payload = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-        event_id = f"{cause}:{hashlib.blake2b(payload, digest_size=12).hexdigest()}"
+        event_id = f"{cause}:{digest(values)}"
     return StartRun(
         run_id=ids.run_id(version.identifier, node.identifier, cause),
         at=context.ports.clock.now(),
@@ -144,7 +161,7 @@ async def _earlier(context: Context, command: StartRun) -> Run | None:
 
 def _check_cause(command: StartRun, event_id: str) -> None:
     if command.causation.event_id != event_id:
-        message = "This Idempotency-Key started a run with other inputs before. Take a new key for a new run."
+        message = "This Idempotency-Key was used for another request before. Take a new key for a new run."
         raise ApiError("idempotency_key_reused", message)
 
 

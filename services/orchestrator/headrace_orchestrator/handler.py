@@ -163,7 +163,7 @@ class Orchestrator:
     async def _decide(self, work: dict[str, Work], runs: dict[str, tuple[StoredRun, bool]]) -> dict[str, Turn]:
         """A turn per run. A run whose version is missing or whose decision is a bug becomes dead letters."""
         turns: dict[str, Turn] = {}
-        letters: list[Message] = []
+        outgoing: list[Message] = []  # dead letters, and what refused starts tell their parents
         child_starts = ChildStarts(self._plans)
         for run_id, piece in work.items():
             stored, from_cache = runs.get(run_id, (None, False))
@@ -176,16 +176,16 @@ class Orchestrator:
                 if plan is None:
                     self._metrics.rejected("unfit-start" if replies else "unknown-run", len(piece.commands))
             except MissingVersionError as error:
-                letters.extend(self._give_up(piece.records, error))
+                outgoing.extend(self._give_up(piece.records, error))
                 plan = None
             turns[run_id] = Turn(plan, stored, from_cache, commands if plan else [], piece.records)
-            letters.extend(encode_command(reply, self._topics) for reply in replies)
+            outgoing.extend(encode_command(reply, self._topics) for reply in replies)
         bugs = await decide_turns(turns, self._evaluator, self._clock.now(), self._topics)
         for record, bug in bugs:
-            letters.extend(self._give_up([record], bug))
-        letters.extend(message for turn in turns.values() for message in turn.replies)
-        if letters:
-            await self._log.publish(letters)
+            outgoing.extend(self._give_up([record], bug))
+        outgoing.extend(message for turn in turns.values() for message in turn.replies)
+        if outgoing:
+            await self._log.publish(outgoing)
         return turns
 
     async def _plan(self, stored: StoredRun | None, commands: Sequence[Command]) -> Plan | None:

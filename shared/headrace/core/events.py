@@ -145,7 +145,7 @@ def _node_completed(run: Run, event: NodeCompleted) -> Run:
 
 def _moved(
     run: Run,
-    event: "_NodeEvent",
+    event: _NodeEvent,
     node: NodeRun,
     outputs: Mapping[str, Json] | None = None,
     edges: Mapping[int, bool] | None = None,
@@ -194,7 +194,7 @@ def _attempt_failed(run: Run, event: AttemptFailed) -> Run:
 
 def _node_changed(
     run: Run,
-    event: "_NodeEvent",
+    event: _NodeEvent,
     timers: tuple[Timer, ...] | None = None,
     **changes: object,
 ) -> Run:

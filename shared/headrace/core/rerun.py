@@ -33,7 +33,7 @@ class Wish:
     """What is to be repeated: all of it, the node runs that failed or were cancelled, or all from one node on.
 
     `inputs` replace those of the old run, name by name; None keeps them. `cause` tells two wishes from one that is
-    sent twice.
+    sent twice, and `payload` one that is sent twice from another with the same cause.
     """
 
     first: Literal["start", "failed", "node"]
@@ -42,6 +42,7 @@ class Wish:
     at: int
     node: str = ""
     inputs: JsonObject | None = None
+    payload: str = ""
     traceparent: str | None = None
 
 
@@ -59,6 +60,7 @@ def prepare(plan: Plan, run: Run, wish: Wish) -> StartRun | Refusal:
     if isinstance(output, Refusal):
         return output
     cause = f"rerun:{run.id}:{wish.cause}"
+    event_id = f"{cause}:{wish.payload}" if wish.payload else cause
     old = run.causation
     return StartRun(
         run_id=ids.run_id(plan.workflow, run.trigger, cause),
@@ -68,7 +70,7 @@ def prepare(plan: Plan, run: Run, wish: Wish) -> StartRun | Refusal:
         trigger=run.trigger,
         output=output,
         created_by=wish.by,
-        causation=Causation(cause, old.root_event_id, old.depth, old.chain, wish.traceparent),
+        causation=Causation(event_id, old.root_event_id, old.depth, old.chain, wish.traceparent),
         rerun_of=run.id,
         carried=tuple(_carried(run, node) for node in _kept(plan, run, chosen)) if chosen else (),
     )

@@ -33,9 +33,10 @@ _MOST_BYTES = 900_000
     "/runs/{run_id}/rerun",
     **operation(
         "Run again", "RunAnswer", status=201, body="RerunRequest", body_required=False,
-        headers=("Idempotency-Key", TRACEPARENT), answers_with=("Location",),
+        headers=("Idempotency-Key", TRACEPARENT), answers_with=("Location", "Idempotent-Replayed"),
         errors=("malformed_json", "body_too_large", "unsupported_media_type", "invalid_request", "forbidden",
-                "not_found", "run_not_over", "invalid_inputs", "rerun_refused", "unavailable"),
+                "not_found", "run_not_over", "invalid_inputs", "rerun_refused", "idempotency_key_reused",
+                "unavailable"),
     ),
 )  # fmt: skip
 async def rerun_run(request: Request) -> Response:
@@ -56,10 +57,9 @@ async def rerun_run(request: Request) -> Response:
     if isinstance(command, rerun.Refusal):
         raise _refused(command, body)
     _check_size(context, command)
-    started = await starting.publish(context, command, run.trigger_type)
-    graph = await context.definitions.graph_of(started)
-    headers = {"location": f"/v1/workflows/runs/{started.id}"}
-    return answer({"workflowRun": presenters.run(started, graph)}, 201, headers)
+    started = await starting.publish(context, command, run.trigger_type, has_key=key is not None)
+    graph = await context.definitions.graph_of(started.run)
+    return answer({"workflowRun": presenters.run(started.run, graph)}, 201, started.headers)
 
 
 async def _plan(context: Context, run: Run, wanted: RerunRequest) -> Plan:
@@ -100,6 +100,7 @@ def _wish(request: Request, wanted: RerunRequest, key: str | None) -> rerun.Wish
         at=context_of(request).ports.clock.now(),
         node="" if isinstance(first, str) else first.node,
         inputs=wanted.inputs,
+        payload="" if key is None else starting.digest(wanted.model_dump(mode="json")),
         traceparent=read_trace(request),
     )
 

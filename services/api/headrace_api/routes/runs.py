@@ -48,11 +48,8 @@ async def start_run(request: Request) -> Response:
     if version is None:
         raise not_found("workflow", identifier)
     started = await starting.start(context, principal, version, wanted, body, key, read_trace(request))
-    headers = {"location": f"/v1/workflows/runs/{started.run.id}"}
-    if started.replayed:
-        headers["idempotent-replayed"] = "true"
     graph = await context.definitions.graph_of(started.run)
-    return answer({"workflowRun": presenters.run(started.run, graph)}, 201, headers)
+    return answer({"workflowRun": presenters.run(started.run, graph)}, 201, started.headers)
 
 
 @router.get("/runs", **operation("List runs", "RunsAnswer", parameters=RUN_FILTERS))

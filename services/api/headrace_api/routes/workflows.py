@@ -65,8 +65,9 @@ async def validate_workflow(request: Request) -> Response:
     context = context_of(request)
     body = await read_body(request, context.settings.body_limit_bytes, unique_keys=True)
     verdict = await saving.judge(body, body.value, context.ports.evaluator)
-    problems = (*verdict.problems, *await missing_children(body.value, context.definitions))
-    return answer({"valid": not verdict.errors, "problems": await saving.present(body, problems)})
+    missing = () if verdict.errors else await missing_children(body.value, context.definitions)
+    problems = await saving.present(body, (*verdict.problems, *missing))
+    return answer({"valid": not verdict.errors, "problems": problems})
 
 
 @router.get(
