@@ -13,11 +13,13 @@ from headrace.adapters.embedded import (
     EmbeddedLedger,
     EmbeddedLog,
     EmbeddedRunStore,
+    EmbeddedScheduleStore,
     Journal,
 )
 from headrace.adapters.embedded.groups import EmbeddedConsumer
 from headrace.ports.catalog import CatalogStore
 from headrace.ports.log import Consumer
+from headrace.ports.schedules import ScheduleStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.catalog_store_suite import CatalogStoreSuite, DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import ClaimStoreSuite, DurableClaimStoreSuite
@@ -27,6 +29,7 @@ from tests.conformance.ledger_suite import DurableLedgerSuite, LedgerSuite
 from tests.conformance.log_suite import DurableLogSuite, LogSuite
 from tests.conformance.run_store_suite import DurableRunStoreSuite, RunStoreSuite
 from tests.conformance.samples import ManualClock
+from tests.conformance.schedule_store_suite import DurableScheduleStoreSuite, ScheduleStoreSuite
 
 Port = TypeVar("Port")
 Make = Callable[[Journal | None], Port]
@@ -174,5 +177,21 @@ class TestCatalogInAFile(DurableCatalogStoreSuite):
     @pytest.fixture
     async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[CatalogStore]]:
         harness = EmbeddedStoreHarness[CatalogStore](EmbeddedCatalog, tmp_path / "headrace.db")
+        yield harness
+        await harness.close()
+
+
+class TestSchedulesInMemory(ScheduleStoreSuite):
+    @pytest.fixture
+    async def harness(self) -> AsyncIterator[StoreHarness[ScheduleStore]]:
+        harness = EmbeddedStoreHarness[ScheduleStore](EmbeddedScheduleStore, None)
+        yield harness
+        await harness.close()
+
+
+class TestSchedulesInAFile(DurableScheduleStoreSuite):
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[ScheduleStore]]:
+        harness = EmbeddedStoreHarness[ScheduleStore](EmbeddedScheduleStore, tmp_path / "headrace.db")
         yield harness
         await harness.close()

@@ -16,11 +16,13 @@ from headrace.adapters.mongo import (
     MongoDefinitionStore,
     MongoLedger,
     MongoRunStore,
+    MongoScheduleStore,
     MongoSettings,
     create_indexes,
 )
 from headrace.adapters.mongo.indexes import COLLECTIONS
 from headrace.ports.catalog import CatalogStore
+from headrace.ports.schedules import ScheduleStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.catalog_store_suite import DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import DurableClaimStoreSuite
@@ -29,6 +31,7 @@ from tests.conformance.harness import StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite
 from tests.conformance.run_store_suite import DurableRunStoreSuite
 from tests.conformance.samples import ManualClock
+from tests.conformance.schedule_store_suite import DurableScheduleStoreSuite
 
 Port = TypeVar("Port")
 Make = Callable[[MongoDatabase], Port]
@@ -119,5 +122,13 @@ class TestMongoCatalog(DurableCatalogStoreSuite):
     @pytest.fixture
     async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[CatalogStore]]:
         harness = MongoStoreHarness[CatalogStore](MongoCatalog, empty)
+        yield harness
+        await harness.close()
+
+
+class TestMongoSchedules(DurableScheduleStoreSuite):
+    @pytest.fixture
+    async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[ScheduleStore]]:
+        harness = MongoStoreHarness[ScheduleStore](MongoScheduleStore, empty)
         yield harness
         await harness.close()

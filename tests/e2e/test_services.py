@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from headrace.adapters.mongo import MongoDatabase, MongoDefinitionStore, MongoSettings
 from headrace.contracts.topics import TopicNames
 from headrace_cli import examples
 from tests.e2e.house import change, line, log_in, on_change, until, webhook
@@ -105,6 +107,27 @@ async def test_a_for_each_runs_its_children_and_a_failed_run_is_repeated(
     assert (run["result"], again["result"], again["rerunOf"]) == ("FAILED", "SUCCESS", run["identifier"])
     assert run["variables"]["outputs"]["each"]["succeeded"] == 20
     assert sorted(one.json["n"] for one in receiver.calls if one.path == "/do") == [*range(20)]
+
+
+async def test_a_schedule_starts_one_run_however_many_trigger_services_there_are(
+    shared: dict[str, str], receiver: Receiver
+) -> None:
+    clock = {"identifier": "clock", "config": {"type": "SCHEDULE_TRIGGER", "cron": "@hourly"}}
+    async with installed(shared) as installation, one("trigger", shared):
+        uri, name = shared["MONGODB_URI"], shared["HEADRACE_MONGODB__DATABASE"]
+        database = MongoDatabase(MongoSettings(uri=uri, database=name))
+        await database.connect()
+        hour_ago = int(time.time() * 1000) - 3_600_000
+        document = line("report", clock, webhook("call", receiver.url))
+        await MongoDefinitionStore(database).create("report", document, "me", hour_ago)
+        await database.close()
+
+        await receiver.called("/call", 1, seconds=30.0)
+        await asyncio.sleep(2.0)
+        runs = (await installation.call("GET", "/v1/workflows/runs"))["workflowRuns"]
+
+    assert [run["createdBy"] for run in runs] == ["headrace:schedule-trigger"]
+    assert len(receiver.calls) == 1
 
 
 async def test_a_service_that_is_told_to_end_finishes_the_call_that_it_makes(

@@ -30,6 +30,7 @@ from headrace_api.routes import (
 from headrace_api.settings import ApiSettings
 from headrace_api.throttle import LoginThrottle
 from headrace_api.tokens import Tokens
+from headrace_api.wake_cycles import WakeCycles
 from headrace_api.watch import RunWatch
 
 __all__ = ["ApiPorts", "ApiSettings", "Explainer", "create_app"]
@@ -45,6 +46,7 @@ def create_app(ports: ApiPorts, settings: ApiSettings, registry: CollectorRegist
         tokens=Tokens(settings, ports.clock),
         throttle=LoginThrottle(settings.login, ports.clock),
         definitions=Definitions(ports.definitions, settings.allow_anyone_to_view_runs_default),
+        wake_cycles=WakeCycles(ports.definitions),
         watch=RunWatch(ports.log, ports.topics.run_events, settings.stream.poll_seconds),
         metrics=metrics,
         recent_keys=RecentKeys(),

@@ -13,6 +13,7 @@ from headrace_api.ports import ApiPorts
 from headrace_api.settings import ApiSettings
 from headrace_api.throttle import LoginThrottle
 from headrace_api.tokens import Tokens
+from headrace_api.wake_cycles import WakeCycles
 from headrace_api.watch import RunWatch
 
 
@@ -23,6 +24,7 @@ class Context:
     tokens: Tokens
     throttle: LoginThrottle
     definitions: Definitions
+    wake_cycles: WakeCycles
     watch: RunWatch
     metrics: Metrics
     recent_keys: RecentKeys

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from headrace.adapters.zones import find_zone
 from headrace.core import expression
-from headrace.core.authoring import check, dialects, flow_check
+from headrace.core.authoring import check, dialects, flow_check, zone_check
 from headrace.core.errors import Problem
 from headrace.core.expression import Failure
 from headrace.core.json import Json, JsonObject
@@ -69,6 +70,7 @@ def _examine(document: Json, identifier: str | None) -> tuple[list[Problem], lis
     if graph is None:
         return problems, []
     problems += check.check(graph, parsed.unreadable)
+    problems += zone_check.check_zones(graph, find_zone)
     if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
         problems += flow_check.check_flow(parsed.definition)
     return problems, [(at, text) for at, text in check.expressions(graph) if expression.parse(text).native is None]

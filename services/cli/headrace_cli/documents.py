@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.adapters.zones import find_zone
 from headrace.contracts import strict_json
 from headrace.core import expression
-from headrace.core.authoring import check, dialects, flow_check, source
+from headrace.core.authoring import check, dialects, flow_check, source, zone_check
 from headrace.core.definition import Definition
 from headrace.core.errors import Problem
 from headrace.core.json import Json
@@ -77,6 +78,7 @@ def _judge(document: Json) -> _Reading:
     graph = parsed.definition or parsed.draft
     if graph is not None:
         problems += check.check(graph, parsed.unreadable)
+        problems += zone_check.check_zones(graph, find_zone)
     if parsed.definition is not None and not any(problem.severity == "error" for problem in problems):
         problems += flow_check.check_flow(parsed.definition)
     return _Reading(tuple(dict.fromkeys(problems)), _foreign(graph))

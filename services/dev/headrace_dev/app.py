@@ -15,8 +15,10 @@ from headrace.adapters.embedded.journal import Journal
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
+from headrace.adapters.embedded.schedules import EmbeddedScheduleStore
 from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
+from headrace.adapters.zones import find_zone
 from headrace.contracts.topics import TopicNames
 from headrace.ports.caller import SigningSecrets
 from headrace.runtime.catalog_sweep import CatalogSweeper
@@ -34,6 +36,7 @@ from headrace_invoker.handler import InvokerSettings
 from headrace_orchestrator.app import OrchestratorService
 from headrace_trigger.app import TriggerService
 from headrace_trigger.explaining import TriggerExplainer
+from headrace_trigger.schedules import Scheduler
 
 DATABASE = "headrace.sqlite"
 
@@ -88,6 +91,7 @@ class Engine:
         self._server = await serve(self.app, self.settings.host, self.settings.port)
         self.trigger.start(self.tasks)
         CatalogSweeper(self.catalog, self.log, self.clock, self.topics).start(self.tasks)
+        self.scheduler.start(self.tasks)
         self.orchestrator.start(self.tasks)
         self.invoker.start(self.tasks)
         _log.info("engine started", url=self.api_url, data=str(self.settings.data) if self.settings.data else "memory")
@@ -123,11 +127,15 @@ class Engine:
             redeliverable_since=lambda: self.log.redeliverable_since(self.topics.node_requests),
         )
         self.catalog = EmbeddedCatalog(self._journal)
+        self.schedules = EmbeddedScheduleStore(self._journal)
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)
 
     def _wire(self) -> None:
         clock, topics, metrics = self.clock, self.topics, self.metrics
         self.trigger = TriggerService(self.log, self.definitions, self.evaluator, self.ledger, clock, topics, metrics)
+        self.scheduler = Scheduler(
+            self.definitions, self.schedules, self.ledger, self.log, clock, find_zone, topics, metrics
+        )
         self.orchestrator = OrchestratorService(
             self.log, self.runs, self.definitions, self.evaluator, clock, topics, metrics
         )

@@ -9,7 +9,7 @@ from headrace.core.json import Json, JsonObject
 from headrace.core.matching import Listener
 from headrace.core.times import iso
 from headrace.ports.evaluator import Evaluator
-from headrace.ports.stores import LedgerEntry, LedgerStore
+from headrace.ports.stores import LedgerEntry, LedgerStore, TriggerVerdict
 from headrace_trigger.listeners import Listeners
 
 
@@ -33,7 +33,7 @@ class TriggerExplainer:
         try:
             change = read_entity_change(orjson.loads(entry.event), entry.event_id, entry.source, entry.at)
         except BadEventError:
-            return {**_head(entry), "verdicts": []}
+            return {**_head(entry), "verdicts": [_recorded(verdict) for verdict in entry.verdicts]}
         recorded = {(verdict.workflow, verdict.trigger): verdict for verdict in entry.verdicts}
         verdicts: list[Json] = []
         for shown in await self._judge_all(change):
@@ -43,13 +43,7 @@ class TriggerExplainer:
                     verdict=past.verdict, reason=past.reason, runId=past.run_id, version=past.version, asOf="recorded"
                 )
             verdicts.append(shown)
-        verdicts.extend(
-            {
-                "workflow": past.workflow, "version": past.version, "trigger": past.trigger, "verdict": past.verdict,
-                "reason": past.reason, "runId": past.run_id, "asOf": "recorded", "clauses": [],
-            }
-            for past in recorded.values()
-        )  # fmt: skip
+        verdicts.extend(_recorded(past) for past in recorded.values())
         return {**_head(entry), "event": change.event, "verdicts": verdicts}
 
     async def would_match(self, event: JsonObject) -> list[JsonObject]:
@@ -76,6 +70,13 @@ def _head(entry: LedgerEntry) -> JsonObject:
     return {
         "eventId": entry.event_id, "at": iso(entry.at), "action": entry.action, "blueprint": entry.blueprint,
         "entity": entry.entity, "source": entry.source, "considered": entry.considered,
+    }  # fmt: skip
+
+
+def _recorded(past: TriggerVerdict) -> JsonObject:
+    return {
+        "workflow": past.workflow, "version": past.version, "trigger": past.trigger, "verdict": past.verdict,
+        "reason": past.reason, "runId": past.run_id, "asOf": "recorded", "clauses": [],
     }  # fmt: skip
 
 

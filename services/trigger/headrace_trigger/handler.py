@@ -20,6 +20,7 @@ from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import StartRun
 from headrace.core.expression import Answer, Evaluation
+from headrace.core.loop_guard import StartRate, too_deep
 from headrace.core.matching import Judgement, Listener, TriggerIndex, judge
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
@@ -41,9 +42,11 @@ _log = structlog.get_logger("headrace.trigger")
 
 @dataclass(frozen=True, slots=True)
 class TriggerSettings:
-    """An event that is the result of `max_depth` runs in a row starts no further one (loop guard)."""
+    """An event that is the result of `max_depth` runs in a row starts no further one, and one entity starts a trigger
+    at most `max_starts_per_minute` times (loop guard)."""
 
     max_depth: int = 10
+    max_starts_per_minute: int = 1_000
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class TriggerHandler:
         self._topics = topics
         self._metrics = metrics
         self._settings = settings or TriggerSettings()
+        self._rate = StartRate(self._settings.max_starts_per_minute)
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Judge every event of the batch and ask for its runs. Raises UnavailableError: hand the batch over again."""
@@ -143,12 +147,23 @@ class TriggerHandler:
         judgement: Judgement = judge(listener, change.event, hearing.answers)
         if not judgement.matched:
             return _verdict(listener, "error" if judgement.failed else "filtered", judgement.reason)
-        if change.causation.depth >= self._settings.max_depth:
-            chain = " > ".join((*change.causation.chain[-3:], listener.workflow))
-            return _verdict(listener, "loop", f"stopped: loop, {change.causation.depth} runs deep ({chain})")
+        stopped = self._loop(hearing, listener)
+        if stopped is not None:
+            return _verdict(listener, "loop", stopped)
         run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
         messages.append(encode_command(self._start(listener, change, run_id), self._topics))
         return _verdict(listener, "matched", judgement.reason, run_id)
+
+    def _loop(self, hearing: Hearing, listener: Listener) -> str | None:
+        """Why this event must not start a run although the condition holds; None when it may."""
+        change = hearing.change
+        reason = too_deep(change.causation, listener.workflow, self._settings.max_depth)
+        if reason is not None:
+            return reason
+        entity = f"{change.blueprint}/{change.entity}"
+        if self._rate.admit(listener.workflow, listener.trigger, entity, hearing.record.timestamp):
+            return None
+        return f"stopped: loop, {entity} started this trigger {self._settings.max_starts_per_minute} times in a minute"
 
     def _start(self, listener: Listener, change: EntityChange, run_id: str) -> StartRun:
         return StartRun(

@@ -9,12 +9,15 @@ from headrace.adapters.jq.limits import Limits
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
 from headrace.adapters.mongo.ledger import MongoLedger
+from headrace.adapters.mongo.schedules import MongoScheduleStore
+from headrace.adapters.zones import find_zone
 from headrace.production import ProductionSettings, WorkerProcess
 from headrace.runtime.catalog_sweep import CatalogSweeper
 from headrace.runtime.settings import Count
 from headrace.runtime.tasks import Tasks
 from headrace_trigger.app import TriggerService
 from headrace_trigger.handler import GROUP
+from headrace_trigger.schedules import Scheduler
 
 
 class TriggerEnvironment(ProductionSettings):
@@ -41,6 +44,10 @@ class TriggerProcess(WorkerProcess):
         """See the protocol (headrace.runtime.service)."""
         super().start(tasks)
         CatalogSweeper(MongoCatalog(self.database), self.log, self.clock, self.topics).start(tasks)
+        Scheduler(
+            MongoDefinitionStore(self.database), MongoScheduleStore(self.database),
+            MongoLedger(self.database, self.clock), self.log, self.clock, find_zone, self.topics, self.metrics,
+        ).start(tasks)  # fmt: skip
 
     async def close(self) -> None:
         """See the protocol (headrace.runtime.service)."""

@@ -184,7 +184,8 @@ class ClaimStore(Protocol):
         ...
 
 
-Verdict = Literal["matched", "filtered", "error", "loop", "older"]
+Verdict = Literal["matched", "filtered", "error", "loop", "older", "missed"]
+"""`missed` is said of an instant of a schedule."""
 
 
 @value_class

@@ -23,6 +23,7 @@ class Metrics:
         self._dead_letters = counter("dead_letters", "Records that nobody could understand", "topic", "reason")
         self._verdicts = counter("trigger_verdicts", "What became of events at triggers", "verdict")
         self._events = counter("entity_events", "Entity events considered")
+        self._schedules = counter("schedule_verdicts", "What became of instants of schedules", "verdict")
         self._attempts = counter("attempts", "Attempts of actions by outcome", "type", "outcome")
         self._runs = counter("runs_completed", "Runs that are over", "result")
         self._started = counter("runs_started", "Runs that began", "trigger")
@@ -64,6 +65,11 @@ class Metrics:
         self._events.inc()
         for verdict in verdicts:
             self._count(self._verdicts, verdict)
+
+    def schedule_verdicts(self, verdicts: Iterable[str]) -> None:
+        """Count what became of instants of schedules."""
+        for verdict in verdicts:
+            self._count(self._schedules, verdict)
 
     def attempt(self, type_: str, outcome: str, seconds: float) -> None:
         """Count an attempt of an action."""

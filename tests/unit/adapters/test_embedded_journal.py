@@ -106,7 +106,9 @@ async def test_a_file_from_before_the_catalog_is_brought_up_to_date_with_all_tha
     await EmbeddedRunStore(journal).save([write(make_run("r1"))])
     journal.close()
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE blueprints; DROP TABLE entities; PRAGMA user_version=2;")
+        connection.executescript(
+            "DROP TABLE blueprints; DROP TABLE entities; DROP TABLE schedules; PRAGMA user_version=2;"
+        )
     connection.close()
 
     journal = Journal(path)

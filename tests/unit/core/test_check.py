@@ -255,7 +255,9 @@ CRONS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
     for cron, code in [
         ("", "bad-cron"),
         ("* * * *", "bad-cron"),
-        ("0 0 * * * *", "bad-cron"),
+        ("60 0 0 * * *", "bad-cron"),
+        ("* 0 0 * * *", "bad-cron"),
+        ("0 0 0 0 * * *", "bad-cron"),
         ("60 * * * *", "bad-cron"),
         ("0 24 * * *", "bad-cron"),
         ("0 0 0 * *", "bad-cron"),
@@ -265,13 +267,17 @@ CRONS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
         ("5-1 * * * *", "bad-cron"),
         ("*/0 * * * *", "bad-cron"),
         ("a b c d e", "bad-cron"),
-        ("@daily", "bad-cron"),
+        ("@dayly", "bad-cron"),
+        ("@reboot", "bad-cron"),
+        ("@", "bad-cron"),
+        ("0 30 2 30 2 *", "bad-cron"),
         ("1,,2 * * * *", "bad-cron"),
         ("*-3 * * * *", "bad-cron"),
         ("٣ * * * *", "bad-cron"),
         ("* * * * *", "schedule-too-dense"),
         ("*/4 * * * *", "schedule-too-dense"),
         ("0,3 * * * *", "schedule-too-dense"),
+        ("7 0,3 * * * *", "schedule-too-dense"),
     ]
 ]
 
@@ -404,7 +410,17 @@ def test_a_cycle_is_told_in_the_order_of_its_connections() -> None:
 
 @pytest.mark.parametrize(
     "cron",
-    ["0 9 * * 1-5", "*/5 * * * *", "0 0 1 JAN,jul sun", "15 */2 1-15/3 * 7", "0,30 8-18 * * MON-FRI", "5/10 * * * *"],
+    [
+        "0 9 * * 1-5",
+        "*/5 * * * *",
+        "0 0 1 JAN,jul sun",
+        "15 */2 1-15/3 * 7",
+        "0,30 8-18 * * MON-FRI",
+        "5/10 * * * *",
+        "@daily",
+        "@Weekly",
+        "15 0 9 * * *",
+    ],
 )
 def test_good_schedules_pass(cron: str) -> None:
     assert judged(workflow({"t": {"type": SCHEDULE, "cron": cron}})) == ()

@@ -12,7 +12,15 @@ from tests.unit.core import test_check, test_dialects, test_document, test_flow_
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted((ROOT / "shared/headrace/core/authoring").glob("*.py"))
-FROM_ELSEWHERE = {"bad-expression", "malformed-json", "reserved-identifier", "identifier-mismatch", "unknown-workflow"}
+FROM_ELSEWHERE = {
+    "bad-expression",
+    "malformed-json",
+    "reserved-identifier",
+    "identifier-mismatch",
+    "unknown-workflow",
+    "unknown-time-zone",
+    "wake-cycle",
+}
 """Codes that the api and the command line add, which read text and ask the evaluator whether programs compile."""
 
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")

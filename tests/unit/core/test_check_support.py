@@ -16,7 +16,6 @@ def document(config: JsonObject) -> JsonObject:
 @pytest.mark.parametrize(
     ("config", "place"),
     [
-        ({"type": "SCHEDULE_TRIGGER", "cron": "0 9 * * 1"}, "/type"),
         ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "b", "mapping": {}}, "/type"),
         ({"type": "WEBHOOK", "url": "https://a.example.com", "agent": True}, "/agent"),
         (

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request, Response
 
 from headrace.core.definition import SelfServeTrigger
+from headrace.core.errors import Problem
 from headrace.core.json import Json, JsonObject
 from headrace.ports.errors import AlreadyExistsError, NotFoundError, VersionConflictError
 from headrace.ports.stores import WorkflowVersion
@@ -65,8 +66,8 @@ async def validate_workflow(request: Request) -> Response:
     context = context_of(request)
     body = await read_body(request, context.settings.body_limit_bytes, unique_keys=True)
     verdict = await saving.judge(body, body.value, context.ports.evaluator)
-    missing = () if verdict.errors else await missing_children(body.value, context.definitions)
-    problems = await saving.present(body, (*verdict.problems, *missing))
+    more = () if verdict.errors else await _warnings_of_others(context, body.value)
+    problems = await saving.present(body, (*verdict.problems, *more))
     return answer({"valid": not verdict.errors, "problems": problems})
 
 
@@ -248,8 +249,13 @@ async def _judged(
         first = verdict.errors[0].message
         message = first if count == 1 else f"{first} And {count - 1} more; see errors."
         raise ApiError("invalid_workflow", message, await saving.present(body, verdict.problems))
-    warnings = (*verdict.warnings, *await missing_children(candidate, context.definitions))
+    warnings = (*verdict.warnings, *await _warnings_of_others(context, candidate))
     return await saving.present(body, warnings), candidate
+
+
+async def _warnings_of_others(context: Context, document: Json) -> tuple[Problem, ...]:
+    """What only the other workflows tell of a document that is right in itself."""
+    return (*await missing_children(document, context.definitions), *await context.wake_cycles.warn(document))
 
 
 def _check_match(request: Request, current: WorkflowVersion) -> bool:

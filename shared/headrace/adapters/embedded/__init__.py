@@ -13,6 +13,7 @@ from headrace.adapters.embedded.journal import (
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
+from headrace.adapters.embedded.schedules import EmbeddedScheduleStore
 
 __all__ = [
     "EmbeddedCatalog",
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddedLedger",
     "EmbeddedLog",
     "EmbeddedRunStore",
+    "EmbeddedScheduleStore",
     "Journal",
     "JournalDamagedError",
     "JournalError",

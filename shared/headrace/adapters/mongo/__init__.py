@@ -8,6 +8,7 @@ from headrace.adapters.mongo.errors import DocumentTooLargeError, MongoRefusedEr
 from headrace.adapters.mongo.indexes import create_indexes, missing_indexes, require_indexes
 from headrace.adapters.mongo.ledger import MongoLedger
 from headrace.adapters.mongo.runs import MongoRunStore
+from headrace.adapters.mongo.schedules import MongoScheduleStore
 from headrace.adapters.mongo.settings import MongoSettings
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MongoLedger",
     "MongoRefusedError",
     "MongoRunStore",
+    "MongoScheduleStore",
     "MongoSettings",
     "create_indexes",
     "missing_indexes",

@@ -21,8 +21,9 @@ CLAIMS: Final = "claims"
 LEDGER: Final = "ledger"
 BLUEPRINTS: Final = "blueprints"
 ENTITIES: Final = "entities"
+SCHEDULES: Final = "schedules"
 
-COLLECTIONS: Final = (RUNS, WORKFLOWS, WORKFLOW_VERSIONS, COUNTERS, CLAIMS, LEDGER, BLUEPRINTS, ENTITIES)
+COLLECTIONS: Final = (RUNS, WORKFLOWS, WORKFLOW_VERSIONS, COUNTERS, CLAIMS, LEDGER, BLUEPRINTS, ENTITIES, SCHEDULES)
 
 _OTHER_OPTIONS: Final = frozenset((85, 86))
 _NO_SUCH_COLLECTION: Final = 26
@@ -75,6 +76,7 @@ INDEXES: Final = (
     Index(ENTITIES, "due", (("next_due", 1), ("_id", 1)), "which timers are due", only_with="next_due"),
     Index(ENTITIES, "unsent", (("unsent_since", 1), ("_id", 1)), "whose outbox waits", only_with="unsent_since"),
     Index(ENTITIES, "expiry", (("expire_at", 1),), "which deleted ones to forget", sparse=True, is_ttl=True),
+    Index(SCHEDULES, "due", (("due_at", 1), ("_id", 1)), "which schedules are due", only_with="due_at"),
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What this version accepts in a definition, but does not do yet: said when a workflow is saved, not when it fails."""
 
 from headrace.core.authoring.findings import Findings
-from headrace.core.definition import CHILD_TYPES, Action, Node, ScheduleTrigger, SelfServeTrigger
+from headrace.core.definition import CHILD_TYPES, Action, Node, SelfServeTrigger
 
 PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS"})
 """The types of actions that the invoker of this version performs."""
@@ -11,11 +11,6 @@ def check_support(node: Node, findings: Findings) -> None:
     """Warn about a part of the node that has no effect in this version, or fails."""
     pointer = f"{node.pointer}/config"
     match node.config:
-        case ScheduleTrigger():
-            message = "Schedules are not run by this version: this trigger never fires."
-            findings.warning(
-                f"{pointer}/type", "not-yet", message, "Start the workflow through the API from a cron job."
-            )
         case Action(type=type_) if type_ not in PERFORMED and type_ not in CHILD_TYPES:
             message = f"{type_} actions are not performed by this version: a run that comes here fails."
             findings.warning(f"{pointer}/type", "not-yet", message, "Call the service with a WEBHOOK action.")

@@ -1,9 +1,13 @@
-"""The shape of cron expressions: five fields (spec 2.3). When they fire is the scheduler's business."""
+"""The shape of cron expressions (spec 2.3): five fields, a second before them or not, or a macro.
+
+When they fire is for `headrace.core.schedule` to say.
+"""
 
 import re
 from itertools import pairwise
 
 from headrace.core import limits
+from headrace.core.schedule import MACROS, fields_of
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -18,8 +22,14 @@ _ITEM = re.compile(r"(?P<first>\*|[0-9]{1,2}|[A-Z]{3})(?:-(?P<last>[0-9]{1,2}|[A
 
 
 def find_fault(cron: str) -> str | None:
-    """What is wrong with the expression, as a sentence; None when it has the shape of five good fields."""
-    fields = cron.split()
+    """What is wrong with the expression, as a sentence; None when there is nothing wrong with its shape."""
+    fields = fields_of(cron)
+    if len(fields) == 1 and fields[0].startswith("@"):
+        return f'There is no "{fields[0][:80]}"; there are {", ".join(MACROS)}.'
+    if len(fields) == len(_FIELDS) + 1:
+        second = fields.pop(0)
+        if not (second.isascii() and second.isdecimal() and len(second) <= 2 and int(second) < 60):
+            return f'"{second[:80]}" is not a valid second; as the first of six fields it is a number from 0 to 59.'
     if len(fields) != len(_FIELDS):
         return f"A schedule has five fields (minute, hour, day of month, month, day of week); this has {len(fields)}."
     for text, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
@@ -30,7 +40,7 @@ def find_fault(cron: str) -> str | None:
 
 def is_too_frequent(cron: str) -> bool:
     """Whether a well-formed expression names two minutes closer than `limits.SCHEDULE_MINUTES` in one hour."""
-    minutes = sorted(_values(cron.split()[0], 0, 59, {}) or ())
+    minutes = sorted(_values(fields_of(cron)[-len(_FIELDS)], 0, 59, {}) or ())
     return any(after - before < limits.SCHEDULE_MINUTES for before, after in pairwise(minutes))
 
 

@@ -96,6 +96,11 @@ class ScheduleConfig(Part):
     cron: str
     """Five fields: minute, hour, day of month, month, day of week; before them perhaps a second. Or a macro: @daily."""
     published: bool = True
+    """False: never fires."""
+    timezone: Text = "UTC"
+    """An IANA name, such as Europe/Berlin (a Headrace extension)."""
+    missed_runs: Literal["skip", "latest", "all"] = "latest"
+    """Which instants are made up for that passed while no run could be started (a Headrace extension)."""
 
 
 class RetryDocument(Part):

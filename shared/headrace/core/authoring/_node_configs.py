@@ -55,7 +55,7 @@ def trigger_of(
         case documents.EventTriggerConfig():
             return _event_trigger(config, pointer, findings)
         case documents.ScheduleConfig():
-            return ScheduleTrigger(config.cron.strip(), config.published)
+            return ScheduleTrigger(config.cron.strip(), config.published, config.timezone, config.missed_runs)
 
 
 def _permissions(document: documents.PermissionsDocument | None) -> Permissions | None:

@@ -260,3 +260,19 @@ class TestExplaining:
         tried: Any = await gate.explainer.would_match(event)
         assert {it["workflow"]: it["verdict"] for it in tried} == {"a": "matched", "b": "filtered"}
         assert await gate.entries() == []
+
+
+async def test_an_entity_that_starts_a_trigger_too_often_is_cut_as_a_loop_and_others_go_on(gate: Gate) -> None:
+    gate.handler = TriggerHandler(
+        gate.listeners, gate.evaluator, gate.ledger, gate.log, gate.clock, TOPICS, Metrics(),
+        TriggerSettings(max_starts_per_minute=2),
+    )  # fmt: skip
+    await gate.save(listener("a"))
+    await gate.handle(*(gate.event(str(number)) for number in range(4)))
+    await gate.handle(gate.event("later", at=START + 60_000))
+    reasons = {entry.event_id: entry.verdicts[0] for entry in await gate.entries()}
+    assert sorted(it.verdict for it in reasons.values()) == ["loop", "loop", "matched", "matched", "matched"]
+    assert {it.reason for it in reasons.values() if it.verdict == "loop"} == {
+        "stopped: loop, service/x started this trigger 2 times in a minute"
+    }
+    assert len(await gate.started()) == 3
