@@ -291,6 +291,8 @@ MATRIX: list[tuple[str, str, Any, tuple[int, int, int, int, int]]] = [
     ("PATCH", "/v1/workflows/runs/{run}/nodes/{node}", {}, (401, 404, 403, 200, 200)),
     ("GET", "/v1/workflows/nodes/runs/{node}/logs", None, (401, 404, 200, 200, 200)),
     ("POST", "/v1/workflows/nodes/runs/{node}/logs", {"logs": [{}]}, (401, 404, 403, 201, 201)),
+    ("GET", "/v1/workflows/nodes/runs/{node}/responses", None, (401, 404, 409, 409, 409)),
+    ("POST", "/v1/workflows/nodes/runs/{node}/responses", {"button": "x"}, (401, 404, 409, 409, 409)),
     ("GET", "/v1/workflows/nodes/runs?external_run_id=job-7", None, (401, 200, 200, 200, 200)),
     ("POST", "/v1/events", EVENT, (401, 403, 403, 202, 202)),
     ("POST", "/v1/events/explain", EVENT, (401, 403, 403, 404, 404)),
@@ -330,7 +332,13 @@ async def test_who_may_do_what(
 
     assert response.status_code == statuses[WHO.index(who)], response.text
     if response.status_code >= 400:
-        assert response.json()["error"] in ("unauthorized", "forbidden", "not_found", "blueprint_in_use")
+        assert response.json()["error"] in (
+            "unauthorized",
+            "forbidden",
+            "not_found",
+            "blueprint_in_use",
+            "not_an_input",
+        )
 
 
 async def test_the_matrix_knows_every_route(world: World) -> None:

@@ -188,6 +188,15 @@ def test_rerun_says_where_to_begin_and_prints_the_new_run_alone(shell: Shell, ap
     ]
 
 
+def test_respond_sends_the_button_with_its_inputs(shell: Shell, api: FakeApi) -> None:
+    api.on("POST", "/v1/workflows/nodes/runs/wfnr_1/responses", (201, {"ok": True}))
+
+    ended = shell("respond", "wfnr_1", "approve", "-i", "reason=fine")
+
+    assert (ended.code, ended.out) == (0, "wfnr_1: approve.\n")
+    assert api.bodies("POST") == [{"button": "approve", "inputs": {"reason": "fine"}}]
+
+
 def test_logs_name_time_level_and_node(shell: Shell, api: FakeApi) -> None:
     api.on(
         "GET", f"/v1/workflows/runs/{RUN}/logs", (200, {"ok": True, "logs": [log(7, "hello"), log(8, "uh", "WARN")]})

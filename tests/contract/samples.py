@@ -27,6 +27,7 @@ from headrace.core.commands import (
     ReportAttempt,
     ReportChild,
     ReportNode,
+    RespondNode,
     StartRun,
     Succeeded,
 )
@@ -126,6 +127,7 @@ def samples() -> dict[str, Sample]:
     made: dict[str, Sample] = {}
     commands: dict[str, Command] = {
         "start-run": StartRun(RUN, AT, "restart_service", 3, "start", EVENT, "headrace", CAUSE),
+        "respond-node": RespondNode(RUN, AT, NODE_RUN, "u_7", "approve", {"reason": "fine"}),
         "cancel-run": CancelRun(RUN, AT, "u_7", True),
         "fire-timer": FireTimer(RUN, AT, DEADLINE.id),
         "report-node": ReportNode(

@@ -17,6 +17,7 @@ from headrace.core.commands import (
     ReportAttempt,
     ReportChild,
     ReportNode,
+    RespondNode,
     StartRun,
     Succeeded,
 )
@@ -130,8 +131,9 @@ reports = st.builds(
 )
 timer_fires = st.builds(FireTimer, texts, instants, texts)
 cancels = st.builds(CancelRun, texts, instants, texts, st.booleans())
+responses = st.builds(RespondNode, texts, instants, texts, texts, texts, json_objects)
 child_reports = st.builds(ReportChild, texts, instants, texts, counts, results, optional(json_objects), optional(texts))
-commands: st.SearchStrategy[Command] = starts | attempts | reports | timer_fires | cancels | child_reports
+commands: st.SearchStrategy[Command] = starts | attempts | reports | timer_fires | cancels | child_reports | responses
 origins = st.builds(Origin, texts, texts, instants, instants)
 poll_numbers = st.integers(min_value=1, max_value=2**31)
 request_polls = st.just((0, None)) | st.tuples(poll_numbers, optional(json_objects))

@@ -24,6 +24,7 @@ from headrace_api.routes import (
     integrations,
     node_runs,
     reruns,
+    responses,
     runs,
     workflows,
 )
@@ -87,7 +88,7 @@ def bare_app() -> FastAPI:
         app.include_router(router, dependencies=[Depends(read_query)])
     guarded = APIRouter(dependencies=[Depends(authenticate), Depends(read_query)])
     # Literal paths before those with a workflow's identifier in the same place.
-    for routes in (runs, reruns, node_runs, workflows, events, blueprints, entities):
+    for routes in (runs, reruns, node_runs, responses, workflows, events, blueprints, entities):
         guarded.include_router(routes.router)
     app.include_router(guarded)
     app.include_router(health.router)

@@ -60,6 +60,13 @@ class CancelRequest(_Body):
     """Cancel the node runs at work too, instead of letting them finish."""
 
 
+class ResponseRequest(_Body):
+    """Spec 5.1: a button of an INPUT node's form, and the form's inputs."""
+
+    button: Annotated[str, Field(min_length=1, max_length=200, examples=["approve"])]
+    inputs: Annotated[dict[str, Any], Field(examples=[{"reason": "Reviewed"}])] = {}
+
+
 class LogEntry(_Body):
     """Spec 7.3. `logLevel`/`log` and `level`/`message` are two names of the same."""
 

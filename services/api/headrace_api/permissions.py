@@ -90,6 +90,18 @@ def may_report(principal: Principal) -> bool:
     return principal.is_operator
 
 
+def why_not_respond(principal: Principal, responders: JsonObject) -> str | None:
+    """Why the caller may not press a button of an INPUT node that names responders; None when it may (spec 5.1).
+
+    Whoever is named by user, role or team may, and admins. `usersQuery` is not evaluated, and names nobody.
+    """
+    named = Permissions(_texts(responders, "roles"), _texts(responders, "users"), _texts(responders, "teams"))
+    if principal.is_admin or _is_granted(principal, named):
+        return None
+    asked = _asked(named) or "users that this release cannot look up (usersQuery)"
+    return f"It waits for {asked}. You have: {_owned(principal)}."
+
+
 def may_cancel(principal: Principal, created_by: str) -> bool:
     """Runs are cancelled by who started them, by admins and machines."""
     return principal.is_operator or created_by == principal.id
@@ -119,6 +131,11 @@ def _is_granted(principal: Principal, permissions: Permissions | None) -> bool:
         or principal.id.casefold() in users
         or bool(principal.email and principal.email.casefold() in users)
     )
+
+
+def _texts(owner: JsonObject, name: str) -> tuple[str, ...]:
+    listed = owner.get(name)
+    return tuple(it for it in listed if isinstance(it, str)) if isinstance(listed, list) else ()
 
 
 def _asked(permissions: Permissions) -> str:

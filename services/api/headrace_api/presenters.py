@@ -7,8 +7,9 @@ Our own additions beside the spec's fields: `statusLabel`, `error`, `attempt`, `
 from collections.abc import Iterable
 
 from headrace.core import ids
-from headrace.core.definition import Definition, Node, SelfServeTrigger
+from headrace.core.definition import DELAY, Definition, Node, SelfServeTrigger
 from headrace.core.json import Json, JsonObject
+from headrace.core.responses import responders_of, tally
 from headrace.core.run import Children, LogLine, NodeRun, Run
 from headrace.core.times import iso
 from headrace.ports.stores import LedgerEntry, TriggerVerdict, WorkflowVersion
@@ -140,10 +141,16 @@ def blocked_on(it: NodeRun, of: Run) -> JsonObject | None:
     kind = {"running": "answer", "waiting": "report", "polling": "report", "retrying": "retry"}.get(it.phase, "answer")
     if it.phase == "waiting" and it.type == "INPUT":
         kind = "person"
+    if it.type == DELAY:
+        kind = "delay"
     if it.children is not None:
         kind = "children"
     due = min((timer.due_at for timer in of.timers if timer.node == it.node), default=None)
-    return {"kind": kind, "until": _iso(due)}
+    shown: JsonObject = {"kind": kind, "until": _iso(due)}
+    if kind == "person":
+        shown["responses"] = [{"outlet": one.outlet, "given": one.given, "needed": one.needed} for one in tally(it)]
+        shown["responders"] = responders_of(it)
+    return shown
 
 
 def lineage(it: Run) -> JsonObject:

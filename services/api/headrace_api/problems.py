@@ -38,6 +38,8 @@ CODES: Mapping[str, Code] = {
     "run_completed": Code(409, "The run is over", "Nothing can change a completed run; start a new one."),
     "run_not_over": Code(409, "The run is not over", "Wait for its end or cancel it, then run it again."),
     "node_run_completed": Code(409, "The node run is over", "A completed node run is final (spec 7.4)."),
+    "not_an_input": Code(409, "The node waits for no people", "Only INPUT nodes take responses."),
+    "already_responded": Code(409, "You have responded already", "Each person responds once; somebody else may."),
     "version_mismatch": Code(412, "Not the version in If-Match", "Read it again and use its new ETag."),
     "body_too_large": Code(413, "The body is too large", "Send at most 1 MiB."),
     "unsupported_media_type": Code(415, "The body is not declared as JSON", "Send Content-Type: application/json."),
@@ -51,6 +53,9 @@ CODES: Mapping[str, Code] = {
     "invalid_search": Code(422, "The search rules cannot be used", "Mend every error that `errors` lists."),
     "trigger_required": Code(422, "It is not clear which trigger to start", "Name one in nodeIdentifier."),
     "trigger_unavailable": Code(422, "The trigger cannot be started", "The message says why; no run was started."),
+    "invalid_response": Code(
+        422, "The response does not fit the form", "Mend what `errors` names; nothing was stored."
+    ),
     "rerun_refused": Code(422, "The run cannot be repeated like this", "The message says why; no run was started."),
     "idempotency_key_reused": Code(422, "The Idempotency-Key was used for something else", "Take a new key."),
     "too_many_requests": Code(429, "Too many failed logins", "Wait for as many seconds as Retry-After says."),

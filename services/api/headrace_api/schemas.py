@@ -171,13 +171,24 @@ class FailedAttempt(_Shown):
     error: str
 
 
+class OutletTally(_Shown):
+    outlet: str
+    given: int
+    needed: int
+
+
 class BlockedOn(_Shown):
     """What an unfinished node run waits for."""
 
-    kind: Literal["answer", "report", "person", "retry"]
-    """The answer of a call under way, a worker's report, somebody's decision, or the time of the next attempt."""
+    kind: Literal["answer", "report", "person", "retry", "children", "delay"]
+    """The answer of a call under way, a worker's report, somebody's decision, the time of the next attempt, the end of
+    child runs, or the end of a delay."""
     until: Instant | None
     """When the engine looks at it again by itself."""
+    responses: list[OutletTally] | None = None
+    """How far each way out of an INPUT node is."""
+    responders: dict[str, AnyJson] | None = None
+    """Who may respond; empty: whoever may view the run."""
 
 
 class ChildRun(_Shown):
@@ -229,6 +240,26 @@ class NodeRun(_Shown):
     """Of WORKFLOW and FOR_EACH nodes: the runs that they start."""
     carried: bool = False
     """Taken over from the run that this one repeats, and not executed."""
+
+
+class Form(_Shown):
+    """The form of an INPUT node run."""
+
+    node_run_identifier: NodeRunId
+    workflow_run_identifier: RunId
+    status: NodeStatus
+    description: str | None
+    user_inputs: dict[str, AnyJson]
+    responders: dict[str, AnyJson]
+    responses: list[dict[str, AnyJson]]
+    outlet: str | None
+    blocked_on: BlockedOn | None
+    may_respond: bool
+    """Whether you may respond."""
+
+
+class FormAnswer(Done):
+    form: Form
 
 
 class FoundNodeRun(NodeRun):
@@ -393,6 +424,6 @@ class LedgerAnswer(Done):
 
 ANSWERS: tuple[type[BaseModel], ...] = (
     Problem, Done, AccessToken, WorkflowAnswer, WorkflowsAnswer, ValidationAnswer, VersionsAnswer, NodeAnswer,
-    TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, NodeRunsAnswer, EventAnswer, MatchesAnswer,
-    ExplainAnswer, LedgerAnswer, PipelinesReported,
+    TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, FormAnswer, NodeRunsAnswer, EventAnswer,
+    MatchesAnswer, ExplainAnswer, LedgerAnswer, PipelinesReported,
 )  # fmt: skip

@@ -101,6 +101,11 @@ class Client:
             body["inputs"] = inputs
         return _dict(self.send("POST", f"/v1/workflows/runs/{_part(run_id)}/rerun", _encode(body), {}), "workflowRun")
 
+    def respond(self, node_run_id: str, button: str, inputs: JsonDict) -> JsonDict:
+        """Press a button of an INPUT node's form. Raises NotFoundError, ConflictError when it is too late."""
+        body = _encode({"button": button, "inputs": inputs})
+        return self.send("POST", f"/v1/workflows/nodes/runs/{_part(node_run_id)}/responses", body)
+
     def cancel_run(self, run_id: str, force: bool) -> JsonDict:
         path = f"/v1/workflows/runs/{_part(run_id)}/cancel"
         return self.request("POST", path, params={"force": "true"} if force else None)

@@ -135,7 +135,7 @@ def _node(node: JsonDict, outputs: Mapping[str, Any]) -> NodeSnapshot:
         ),
         next_attempt_at=instant(blocked.get("until")) if blocked.get("kind") == "retry" else None,
         outlet=_outlet(node, output),
-        waits_for={"report": "a report", "person": "a person", "children": "child runs"}.get(str(blocked.get("kind"))),
+        waits_for=_waits_for(blocked),
         error=_error(node, output),
         output=output,
         links=tuple(str(link) for link in node.get("links") or ()),
@@ -170,7 +170,18 @@ def _children(children: Mapping[str, Any]) -> str:
     return f"{said}; at work: {shown}" if running else said
 
 
-_WAITS = {"report": "WAITING", "person": "WAITING", "children": "RUNNING", "retry": "RETRYING"}
+_WAITS = {"report": "WAITING", "person": "WAITING", "children": "RUNNING", "delay": "WAITING", "retry": "RETRYING"}
+
+
+def _waits_for(blocked: Mapping[str, Any]) -> str | None:
+    """What the node run waits for, in words; for people with how far each way out is."""
+    words = {"report": "a report", "person": "a person", "children": "child runs", "delay": "its time"}
+    text = words.get(str(blocked.get("kind")))
+    tallies = [each for each in blocked.get("responses") or () if isinstance(each, dict)]
+    if text is None or not tallies:
+        return text
+    shown = (f"{it.get('outlet')} {it.get('given')} of {it.get('needed')}" for it in tallies)
+    return f"{text} ({', '.join(shown)})"
 
 
 def _state(node: JsonDict) -> str:

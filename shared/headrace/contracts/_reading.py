@@ -15,6 +15,7 @@ from headrace.core.commands import (
     ReportAttempt,
     ReportChild,
     ReportNode,
+    RespondNode,
     StartRun,
     Succeeded,
 )
@@ -44,6 +45,11 @@ def read_report(data: dict[str, Any]) -> ReportNode:
         it.run_id, it.at, it.node_run_id, it.by, it.status, it.result, it.output, read_logs(it.logs),
         it.external_run_id, None if it.links is None else tuple(it.links), it.report_id,
     )  # fmt: skip
+
+
+def read_response(data: dict[str, Any]) -> RespondNode:
+    it = messages.RespondNodeMessage.model_validate(data)
+    return RespondNode(it.run_id, it.at, it.node_run_id, it.by, it.button, it.inputs)
 
 
 def read_child(data: dict[str, Any]) -> ReportChild:

@@ -35,6 +35,7 @@ from headrace.core.commands import (
     ReportAttempt,
     ReportChild,
     ReportNode,
+    RespondNode,
     StartRun,
     Succeeded,
 )
@@ -130,7 +131,7 @@ def decode_request(record: Record) -> InvokeNode:
         raise explain(error, data) from None
 
 
-def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | ReportChild) -> JsonObject:
+def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | RespondNode | ReportChild) -> JsonObject:
     match command:
         case StartRun():
             return {
@@ -154,6 +155,11 @@ def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | Rep
                 "result": command.result, "output": command.output, "logs": log_objects(command.logs),
                 "externalRunId": command.external_run_id,
                 "links": None if command.links is None else list(command.links), "reportId": command.report_id,
+            }  # fmt: skip
+        case RespondNode():
+            return {
+                "v": 1, "type": "respondNode", "runId": command.run_id, "at": command.at,
+                "nodeRunId": command.node_run_id, "by": command.by, "button": command.button, "inputs": command.inputs,
             }  # fmt: skip
         case CancelRun():
             return {
@@ -192,6 +198,7 @@ _COMMAND_READERS: dict[str, Callable[[dict[str, Any]], Command]] = {
     "cancelRun": _reading.read_cancel,
     "fireTimer": _reading.read_timer,
     "reportNode": _reading.read_report,
+    "respondNode": _reading.read_response,
     "reportChild": _reading.read_child,
     "reportAttempt": _read_result,
 }

@@ -108,6 +108,19 @@ class ReportNodeMessage(Wire):
     """Tells two equal reports from one report delivered twice."""
 
 
+class RespondNodeMessage(Wire):
+    """A person presses a button of an INPUT node's form."""
+
+    v: Version
+    type: Literal["respondNode"]
+    run_id: str
+    at: Millis
+    node_run_id: str
+    by: str
+    button: str
+    inputs: Object
+
+
 class ReportChildMessage(Wire):
     """A child run is over, or could not be started."""
 
@@ -246,6 +259,7 @@ MESSAGES = (
     MessageType("cancel-run", topics.RUN_COMMANDS, CancelRunMessage),
     MessageType("fire-timer", topics.RUN_COMMANDS, FireTimerMessage),
     MessageType("report-node", topics.RUN_COMMANDS, ReportNodeMessage),
+    MessageType("respond-node", topics.RUN_COMMANDS, RespondNodeMessage),
     MessageType("report-child", topics.RUN_COMMANDS, ReportChildMessage),
     MessageType("invoke-node", topics.NODE_REQUESTS, InvokeNodeMessage),
     MessageType("attempt-result", topics.NODE_RESULTS, AttemptResultMessage),

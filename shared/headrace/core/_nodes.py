@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from headrace.core import _child_runs, ids
+from headrace.core import _child_runs, _delay, _notices, ids
 from headrace.core._context import context, node_context, result_context
 from headrace.core._draft import Draft, sentence
 from headrace.core._flow import settle
 from headrace.core._rendering import render
 from headrace.core.commands import InvokeNode, Origin
-from headrace.core.definition import Action, Input
+from headrace.core.definition import DELAY, Action, Input
 from headrace.core.events import AttemptStarted, NodeCompleted, NodeStarted, PollStarted, RunCompleted
 from headrace.core.expression import Failure, Program
 from headrace.core.json import Json, JsonObject
@@ -43,6 +43,8 @@ def start(draft: Draft, name: str) -> tuple[str, ...]:
         return complete(draft, name, "FAILED", error=f"The config could not be rendered. {error}")
     if node.calls is not None:
         return start_children(draft, node, node_run_id, config)
+    if node.type == DELAY:
+        return start_delay(draft, node, node_run_id, config)
     waits_for_people = isinstance(node.node.config, Input)
     draft.emit(
         NodeStarted,
@@ -53,8 +55,24 @@ def start(draft: Draft, name: str) -> tuple[str, ...]:
         phase="waiting" if waits_for_people else "running",
         timers=_deadline(draft, node, node_run_id, 1),
     )
-    if not waits_for_people:
+    if waits_for_people:
+        draft.requests.extend(_notices.requests(draft.run, draft.run.nodes[name]))
+    else:
         request(draft, draft.run.nodes[name])
+    return ()
+
+
+def start_delay(draft: Draft, node: PlanNode, node_run_id: str, config: Json) -> tuple[str, ...]:
+    """Start a node that waits for its time to come."""
+    name = node.node.identifier
+    due = _delay.due_at(config, draft.at)
+    if isinstance(due, str):
+        return complete(draft, name, "FAILED", error=f"The delay cannot begin. {due}")
+    timer = Timer(ids.timer_id(node_run_id, 1, "delay"), name, 1, "delay", due)
+    draft.emit(
+        NodeStarted, node=name, node_run_id=node_run_id, type=node.type, config=config, phase="waiting",
+        timers=(timer,),
+    )  # fmt: skip
     return ()
 
 
@@ -247,11 +265,15 @@ def _continues(node: PlanNode) -> bool:
 
 
 def _deadline(draft: Draft, node: PlanNode, node_run_id: str, attempt: int) -> tuple[Timer, ...]:
-    """The timer that ends an attempt whose author limited it. It leaves the invoker's own limit the first word."""
+    """The timer that ends an attempt, or a wait for people, whose author limited it.
+
+    It leaves the invoker's own limit the first word.
+    """
     config = node.node.config
-    if not isinstance(config, Action) or config.timeout_seconds is None:
+    if not isinstance(config, Action | Input) or config.timeout_seconds is None:
         return ()
-    due_at = draft.at + int((config.timeout_seconds + _GRACE_SECONDS) * 1000)
+    grace = _GRACE_SECONDS if isinstance(config, Action) else 0.0
+    due_at = draft.at + int((config.timeout_seconds + grace) * 1000)
     timer = ids.timer_id(node_run_id, attempt, "deadline")
     return (Timer(timer, node.node.identifier, attempt, "deadline", due_at),)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace.core import ids, retry
+from headrace.core import _delay, _notices, _people, ids, retry
 from headrace.core._draft import Draft
 from headrace.core._nodes import advance, complete, end, labels, start_attempt, start_poll
 from headrace.core.commands import Accepted, Failed, FireTimer, Outcome, ReportAttempt, ReportNode, Succeeded
@@ -21,6 +21,8 @@ def report_attempt(draft: Draft, command: ReportAttempt) -> Rejection | None:
         return Rejection("unknown-node", f"run {draft.run.id} has no node run {command.node_run_id}")
     if node_run.status == "COMPLETED":
         return Rejection("node-over", f"node run {node_run.id} is over with {node_run.result}")
+    if command.attempt == _notices.ATTEMPT and node_run.type == "INPUT":
+        return _people.noticed(draft, node_run, command)
     if command.attempt != node_run.attempt:
         return Rejection("stale-attempt", f"attempt {command.attempt} is not the current attempt {node_run.attempt}")
     if command.poll != node_run.poll:
@@ -63,6 +65,12 @@ def fire_timer(draft: Draft, command: FireTimer) -> Rejection | None:
         return None
     if timer.kind == "poll":
         start_poll(draft, node_run)
+        return None
+    if timer.kind == "delay":
+        advance(draft, complete(draft, timer.node, "SUCCESS", _delay.output(timer.due_at)))
+        return None
+    if node_run.type == "INPUT":
+        _people.time_out(draft, node_run)
         return None
     action = draft.plan.nodes[timer.node].node.config
     assert isinstance(action, Action)

@@ -123,6 +123,18 @@ class ReportNode:
 
 
 @value_class
+class RespondNode:
+    """A person presses a button of an INPUT node's form (spec 5.1). `inputs` fit the form."""
+
+    run_id: str
+    at: int
+    node_run_id: str
+    by: str
+    button: str
+    inputs: JsonObject
+
+
+@value_class
 class FireTimer:
     """A timer of the run is due."""
 
@@ -157,7 +169,7 @@ class ReportChild:
     error: str | None = None
 
 
-Command = StartRun | ReportAttempt | ReportNode | FireTimer | CancelRun | ReportChild
+Command = StartRun | ReportAttempt | ReportNode | RespondNode | FireTimer | CancelRun | ReportChild
 ToAnotherRun = StartRun | CancelRun | ReportChild
 """What a decision may ask of other runs."""
 

@@ -21,11 +21,20 @@ done in between, since nothing was changed.
 
 from typing import assert_never
 
-from headrace.core import _child_runs, _reports, _rerun, parents
+from headrace.core import _child_runs, _people, _reports, _rerun, parents
 from headrace.core._draft import Draft, Unanswered
 from headrace.core._flow import dead_from_start
 from headrace.core._nodes import abandon, advance, complete, end
-from headrace.core.commands import CancelRun, Command, FireTimer, ReportAttempt, ReportChild, ReportNode, StartRun
+from headrace.core.commands import (
+    CancelRun,
+    Command,
+    FireTimer,
+    ReportAttempt,
+    ReportChild,
+    ReportNode,
+    RespondNode,
+    StartRun,
+)
 from headrace.core.decision import Answers, Decision, Rejection
 from headrace.core.events import RunCancelling, RunStarted
 from headrace.core.plan import Plan
@@ -71,6 +80,8 @@ def _perform(draft: Draft, command: Command) -> Rejection | None:
             return _reports.report_attempt(draft, command)
         case ReportNode():
             return _reports.report_node(draft, command)
+        case RespondNode():
+            return _people.respond(draft, command)
         case FireTimer():
             return _reports.fire_timer(draft, command)
         case ReportChild():
@@ -119,7 +130,7 @@ def _cancel(draft: Draft, command: CancelRun) -> Rejection | None:
     for node_run in draft.run.in_progress():
         if command.force:
             abandon(draft, node_run, "FAILED", f"The run was cancelled by force by {command.by}.", force=True)
-        elif node_run.phase == "retrying" or node_run.type == "INPUT":
+        elif node_run.phase == "retrying" or node_run.type in ("INPUT", "DELAY"):
             abandon(draft, node_run, "CANCELLED", f"The run was cancelled by {command.by}.")
         else:
             _child_runs.release(draft, node_run)

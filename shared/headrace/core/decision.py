@@ -12,7 +12,7 @@ from headrace.core.value_class import value_class
 
 RejectionReason = Literal[
     "duplicate", "stale-attempt", "unknown-run", "unknown-trigger", "unknown-node", "unknown-timer",
-    "node-over", "run-over", "not-due", "unfit-start",
+    "node-over", "run-over", "not-due", "unfit-start", "unfit-response",
 ]  # fmt: skip
 
 

@@ -123,6 +123,10 @@ class Input:
     type = "INPUT"
     branches: tuple[Branch, ...]
     config: JsonObject
+    timeout_seconds: float | None = None
+    """How long people may respond (an extension). None: as long as it takes."""
+    timeout_outlet: str | None = None
+    """The outlet that is taken when they did not; None: the node fails."""
 
 
 Trigger = SelfServeTrigger | EventTrigger | ScheduleTrigger
@@ -131,6 +135,7 @@ NodeConfig = Trigger | Action | Condition | Input
 ACTION_TYPES = ("WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY", "INTEGRATION_ACTION")
 CHILD_TYPES = ("WORKFLOW", "FOR_EACH")
 """Nodes whose work is to run other workflows (an extension)."""
+DELAY = "DELAY"
 LATER_TYPES = ("AI", "AI_AGENT", "CURSOR_AGENT")
 
 

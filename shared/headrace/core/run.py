@@ -20,7 +20,7 @@ Phase = Literal["running", "waiting", "polling", "retrying", "done"]
 """What an IN_PROGRESS node run waits for: an attempt's answer, an outside report (or the time of the next poll), a
 poll's answer, or the time of its next attempt."""
 
-TimerKind = Literal["retry", "deadline", "poll"]
+TimerKind = Literal["retry", "deadline", "poll", "delay"]
 
 
 @value_class

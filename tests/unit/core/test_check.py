@@ -33,6 +33,15 @@ def with_form(**user_inputs: Any) -> JsonObject:
     return workflow({"s": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}, **user_inputs}}})
 
 
+def asks(**more: Any) -> dict[str, Any]:
+    return {
+        "type": "INPUT",
+        "userInputs": {"buttons": [{"identifier": "ok"}]},
+        "outlets": [{"identifier": "ok"}],
+        **more,
+    }
+
+
 def with_input(**definition: Any) -> JsonObject:
     return workflow({"s": form(x=definition)})
 
@@ -281,6 +290,27 @@ CRONS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
     ]
 ]
 
+_STEPS: list[tuple[dict[str, Any], str, str]] = [
+    ({"type": "DELAY"}, "missing-field", "/seconds"),
+    ({"type": "DELAY", "seconds": -1}, "out-of-range", "/seconds"),
+    ({"type": "DELAY", "seconds": 31_622_401}, "out-of-range", "/seconds"),
+    ({"type": "DELAY", "until": "tomorrow"}, "wrong-type", "/until"),
+    ({"type": "DELAY", "until": "2026-12-24T18:00:00"}, "wrong-type", "/until"),
+    ({"type": "DELAY", "until": "2026-12-24T18:00:00Z", "seconds": 5}, "unused-field", "/seconds"),
+    (asks(timeoutOutlet="ok"), "unused-field", "/timeoutOutlet"),
+    (asks(timeoutOutlet="no", timeoutSeconds=5), "unknown-outlet", "/timeoutOutlet"),
+]
+
+PEOPLE: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
+    (
+        f"{config}",
+        workflow(START | {"x": config, "y": webhook()}, "s > x", "x.ok > y" if config["type"] == "INPUT" else "x > y"),
+        {(code, f"/nodes/1/config{place}")},
+    )
+    for config, code, place in _STEPS
+]
+
+
 FORMS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
     ("required unknown", with_form(required=["x"]), {("unknown-input", f"{FORM}/required/0")}),
     ("order unknown", with_form(order=["x"]), {("unknown-input", f"{FORM}/order/0")}),
@@ -376,7 +406,7 @@ FORMS: list[tuple[str, JsonObject, set[tuple[str, str]]]] = [
     ),
 ]
 
-CASES = GRAPHS + CRONS + FORMS
+CASES = GRAPHS + CRONS + PEOPLE + FORMS
 
 
 def judged(document: Json) -> tuple[Problem, ...]:

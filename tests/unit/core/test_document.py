@@ -194,6 +194,13 @@ CASES: list[tuple[str, Any, set[tuple[str, str]]]] = [
         ),
         {("unknown-value", "/nodes/0/config/condition/type")},
     ),
+    ("delay true", with_config("DELAY", seconds=True), {("wrong-type", "/nodes/0/config/seconds")}),
+    ("delay text", with_config("DELAY", seconds="5"), {("wrong-type", "/nodes/0/config/seconds")}),
+    (
+        "missed runs",
+        with_config("SCHEDULE_TRIGGER", cron="@daily", missedRuns="x"),
+        {("unknown-value", "/nodes/0/config/missedRuns")},
+    ),
     ("schedule", with_config("SCHEDULE_TRIGGER"), {("missing-field", "/nodes/0/config/cron")}),
     (
         "input type",

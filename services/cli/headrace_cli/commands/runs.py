@@ -1,4 +1,4 @@
-"""`headrace run`, `runs`, `show`, `logs`, `rerun`, `cancel`: starting, watching, repeating and stopping runs."""
+"""`headrace run`, `runs`, `show`, `logs`, `rerun`, `respond`, `cancel`: runs, from start to end and again."""
 
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ class ResultFilter(Enum):
 
 
 def register(app: typer.Typer) -> None:
-    for command in (run, runs, show, logs, rerun, cancel):
+    for command in (run, runs, show, logs, rerun, respond, cancel):
         app.command()(command)
 
 
@@ -170,6 +170,30 @@ def rerun(
         if wait:
             raise typer.Exit(_follow(session, client, str(started["identifier"]), timeout))
     _say(session, started)
+
+
+def respond(
+    context: typer.Context,
+    node_run: Annotated[str, typer.Argument(metavar="NODE_RUN", help="The INPUT node that waits, wfnr_...")],
+    button: Annotated[str, typer.Argument(metavar="BUTTON", help="The identifier of the button.")],
+    pairs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input of the form.")
+    ] = None,
+) -> None:
+    """Press a button of a form that a run waits for.
+
+    Each person may respond once.
+    """
+    from headrace_cli import inputs
+
+    session = Session.of(context)
+    given = inputs.gather(pairs or [], None)
+    with session.client() as client:
+        answer = client.respond(node_run, button, given)
+    if session.json:
+        session.print_json(answer)
+    else:
+        session.out.print(f"{node_run}: {button}.")
 
 
 def cancel(

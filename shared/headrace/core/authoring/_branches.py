@@ -85,7 +85,7 @@ def input_of(config: InputConfig, raw: JsonObject, pointer: str) -> Input:
         )
         for index, outlet in enumerate(config.outlets)
     )
-    return Input(branches, raw)
+    return Input(branches, raw, config.timeout_seconds, config.timeout_outlet)
 
 
 def _label(document: StatusLabelDocument | None) -> JsonObject | None:

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 
-from headrace.core import limits, schedule
+from headrace.core import _delay, limits, schedule
 from headrace.core.authoring import _cron_shape, _input_forms
 from headrace.core.authoring._check_support import check_support
 from headrace.core.authoring.findings import Findings, did_you_mean, quoted
 from headrace.core.definition import (
+    DELAY,
     Action,
     Condition,
     EventTrigger,
@@ -115,6 +116,8 @@ def _check_action(action: Action, pointer: str, findings: Findings) -> None:
     if action.type == "INTEGRATION_ACTION" and not config.get("installationId") and not deferred:
         hint = 'Name the installation, or set "deferIntegrationInstallation": true to save before it exists.'
         findings.error(f"{pointer}/installationId", "missing-field", '"installationId" is missing.', hint)
+    if action.type == DELAY:
+        _check_delay(config, pointer, findings)
     if action.type == "AZURE_DEVOPS":
         _check_azure(config, pointer, findings)
 
@@ -165,6 +168,7 @@ def _check_input(step: Input, pointer: str, findings: Findings) -> None:
     user_inputs = step.config.get("userInputs")
     form: JsonObject = user_inputs if isinstance(user_inputs, dict) else {}
     _input_forms.check_form(form, f"{pointer}/userInputs", findings)
+    _check_response_time(step, pointer, findings)
     names = _buttons(form)
     times = Counter(names)
     for index, name in enumerate(names):
@@ -173,10 +177,38 @@ def _check_input(step: Input, pointer: str, findings: Findings) -> None:
             here = f"{pointer}/userInputs/buttons/{index}/identifier"
             findings.error(here, "duplicate-button", message, "Give each its own name.")
     for branch in step.branches:
-        if branch.identifier not in times:
+        if branch.identifier not in times and branch.identifier != step.timeout_outlet:
             message = f"The outlet {quoted(branch.identifier)} is not a button of the form."
             here = f"{branch.pointer}/identifier"
             findings.error(here, "unknown-button", message, did_you_mean(branch.identifier, names))
+
+
+def _check_response_time(step: Input, pointer: str, findings: Findings) -> None:
+    outlet, names = step.timeout_outlet, [branch.identifier for branch in step.branches]
+    if outlet is not None and outlet not in names:
+        message = f"The outlet {quoted(outlet)}, to be taken when time is up, is not an outlet of the node."
+        findings.error(f"{pointer}/timeoutOutlet", "unknown-outlet", message, did_you_mean(outlet, names))
+    if outlet is not None and step.timeout_seconds is None:
+        message = '"timeoutOutlet" has no effect without "timeoutSeconds": people may take as long as they like.'
+        findings.warning(f"{pointer}/timeoutOutlet", "unused-field", message, 'Add "timeoutSeconds".')
+
+
+def _check_delay(config: JsonObject, pointer: str, findings: Findings) -> None:
+    given = [name for name in ("seconds", "until") if config.get(name) is not None]
+    if not given:
+        hint = 'Say how long in "seconds", or name an instant in "until".'
+        findings.error(f"{pointer}/seconds", "missing-field", '"seconds" is missing.', hint)
+        return
+    if len(given) == 2:
+        message = '"seconds" has no effect: "until" is given, and says when the delay ends.'
+        findings.warning(f"{pointer}/seconds", "unused-field", message, "Keep one of them.")
+    until, seconds = config.get("until"), config.get("seconds")
+    if isinstance(until, str) and "{{" not in until and _delay.instant(until) is None:
+        message = f"{quoted(until)} is no instant."
+        findings.error(f"{pointer}/until", "wrong-type", message, "Write it as in 2026-12-24T18:00:00Z.")
+    fault = _delay.due_at({"seconds": seconds}, 0) if isinstance(seconds, int | float) else None
+    if isinstance(fault, str):
+        findings.error(f"{pointer}/seconds", "out-of-range", fault)
 
 
 def _buttons(form: JsonObject) -> list[str]:

@@ -1,11 +1,18 @@
-"""Models of the configs of nodes that start child runs (docs/children.md)."""
+"""Models of the configs of nodes that are Headrace's own: child runs (docs/children.md) and delays (docs/people.md)."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from headrace.core import limits
-from headrace.core.authoring._document_part import Identifier, ListOrTemplate, ObjectOrTemplate, Part
+from headrace.core.authoring._document_part import (
+    Identifier,
+    ListOrTemplate,
+    NumberOrTemplate,
+    ObjectOrTemplate,
+    Part,
+    Text,
+)
 
 
 class WorkflowConfig(Part):
@@ -31,3 +38,13 @@ class ForEachConfig(WorkflowConfig):
     """So many child runs are at work at once."""
     on_item_failure: Literal["stop", "continue"] = "stop"
     """stop: after the first failure no more are started, and the node fails; continue: failures are only counted."""
+
+
+class DelayConfig(Part):
+    """Waits for a span of time, or until an instant (a Headrace extension)."""
+
+    type: Literal["DELAY"]
+    seconds: NumberOrTemplate = None
+    until: Text | None = None
+    """An ISO 8601 instant with a time zone, or a template that gives one."""
+    on_failure: Literal["terminate", "continue"] = "terminate"

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from headrace.core.authoring._document_children import ForEachConfig, WorkflowConfig
+from headrace.core.authoring._document_children import DelayConfig, ForEachConfig, WorkflowConfig
 from headrace.core.authoring._document_nodes import (
     AzureConfig,
     ConditionConfig,
@@ -32,6 +32,7 @@ AnyConfig: TypeAlias = (
     | IntegrationConfig
     | WorkflowConfig
     | ForEachConfig
+    | DelayConfig
     | ConditionConfig
     | InputConfig
 )
@@ -49,6 +50,7 @@ CONFIGS: dict[str, type[Part]] = {
     "INTEGRATION_ACTION": IntegrationConfig,
     "WORKFLOW": WorkflowConfig,
     "FOR_EACH": ForEachConfig,
+    "DELAY": DelayConfig,
     "CONDITION": ConditionConfig,
     "INPUT": InputConfig,
 }

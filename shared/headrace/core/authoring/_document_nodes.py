@@ -272,3 +272,7 @@ class InputConfig(Part):
     outlets: list[InputOutletDocument]
     responders: RespondersDocument | None = None
     notifications: list[NotificationDocument] | None = None
+    timeout_seconds: Annotated[float, Field(ge=1, le=limits.RESPONSE_SECONDS)] | None = None
+    """How long people may respond (a Headrace extension)."""
+    timeout_outlet: Text | None = None
+    """The outlet that is taken then (a Headrace extension); without it the node fails."""

@@ -127,6 +127,11 @@ Payload = one_of(
     lambda v: isinstance(v, dict | list) or is_whole_template(v),
     {"anyOf": [{"type": ["object", "array"]}, {"type": "string", "pattern": "^\\s*\\{\\{"}]},
 )
+NumberOrTemplate = one_of(
+    "a number or one whole {{ template }}",
+    lambda v: (isinstance(v, int | float) and not isinstance(v, bool)) or is_whole_template(v),
+    {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^\\s*\\{\\{"}]},
+)
 ObjectOrTemplate = one_of(
     "an object or one whole {{ template }}",
     lambda v: isinstance(v, dict) or is_whole_template(v),

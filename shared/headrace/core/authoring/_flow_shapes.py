@@ -57,6 +57,7 @@ ERROR = Shape({"error": _object("message")})
 RESPONSE = Shape({"response": Shape({"status": ANY, "data": ANY, "headers": ANY})})
 TIMEOUT = Shape({"timeout": ANY})
 SELECTED = Shape({"selectedOutlet": _object("identifier title"), "connectionIdentifier": ANY, "selected": ANY})
+DELAYED = _object("until")
 CHILD_RUN = _object("runIdentifier outputs")
 CHILD_RUNS = _object("total succeeded failed results failures")
 WORKFLOW = _object("identifier version versionIdentifier title")
@@ -105,6 +106,8 @@ def raw_shape(node: Node) -> Shape:
             return _either(RESPONSE, TIMEOUT, ERROR)
         case Action(type="UPSERT_ENTITY"):
             return _either(RESPONSE, ERROR)
+        case Action(type="DELAY"):
+            return _either(DELAYED, ERROR)
         case Action(type="WORKFLOW"):
             return _either(CHILD_RUN, ERROR)
         case Action(type="FOR_EACH"):

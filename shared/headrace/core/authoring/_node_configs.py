@@ -1,7 +1,7 @@
 """From the config model of a node to the config of the graph (spec 2, 3)."""
 
 from headrace.core.authoring import _document_nodes as documents
-from headrace.core.authoring._document_children import WorkflowConfig
+from headrace.core.authoring._document_children import DelayConfig, WorkflowConfig
 from headrace.core.authoring.findings import Findings
 from headrace.core.definition import (
     Action,
@@ -112,6 +112,11 @@ def child_action_of(config: WorkflowConfig, raw: JsonObject) -> Action:
         type=config.type, config=raw, on_failure=config.on_failure, synchronized=False,
         timeout_seconds=config.timeout_seconds,
     )  # fmt: skip
+
+
+def delay_of(config: DelayConfig, raw: JsonObject) -> Action:
+    """The node whose work is to wait."""
+    return Action(type=config.type, config=raw, on_failure=config.on_failure, synchronized=False)
 
 
 def _retry(document: documents.RetryDocument | None) -> RetryPolicy:

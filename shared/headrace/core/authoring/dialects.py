@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from headrace.core import limits
 from headrace.core.authoring._branches import Naming, check_names, condition_of, edges_of, input_of
-from headrace.core.authoring._document_children import WorkflowConfig
+from headrace.core.authoring._document_children import DelayConfig, WorkflowConfig
 from headrace.core.authoring._document_nodes import ActionConfig, ConditionConfig, InputConfig
 from headrace.core.authoring._document_reading import read
-from headrace.core.authoring._node_configs import action_of, child_action_of, placeholder_of, trigger_of
+from headrace.core.authoring._node_configs import action_of, child_action_of, delay_of, placeholder_of, trigger_of
 from headrace.core.authoring.document import ConnectionDocument, NodeDocument, WorkflowHead
 from headrace.core.authoring.findings import Findings, kind, quoted
 from headrace.core.definition import Definition, Node, NodeConfig
@@ -137,6 +137,8 @@ class _Reading:
                 return action_of(config, raw)
             case WorkflowConfig() as config:
                 return child_action_of(config, raw)
+            case DelayConfig() as config:
+                return delay_of(config, raw)
             case config:
                 return trigger_of(config, raw, pointer, self._findings)
 
