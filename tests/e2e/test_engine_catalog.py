@@ -83,3 +83,26 @@ async def test_the_catalog_and_its_timers_outlive_the_engine(tmp_path: Path) -> 
         shown = await house.call("GET", f"{ENTITIES}/demo")
 
     assert shown["entity"]["createdBy"] == "dev"
+
+
+async def test_a_workflow_that_writes_what_wakes_it_is_cut_at_a_depth_and_the_ledger_says_so(house: House) -> None:
+    await house.call("POST", "/v1/blueprints", {**BLUEPRINT, "schema": {"properties": {"n": {"type": "number"}}}}, 201)
+    next_one = "{{ .outputs.changed.diff.after.properties.n + 1 }}"
+    mapping = {"identifier": "{{ .outputs.changed.context.entityIdentifier }}", "properties": {"n": next_one}}
+    config = {"type": "UPSERT_ENTITY", "blueprintIdentifier": "service", "mapping": mapping}
+    document = line("counts", on_change(), {"identifier": "write", "config": config})
+    saved = await house.call("POST", "/v1/workflows", document, 201)
+    assert [it["code"] for it in saved["warnings"]] == ["wake-cycle"]
+
+    await house.call("POST", ENTITIES, {"identifier": "x", "properties": {"n": 0}}, 201)
+
+    async def look() -> str | None:
+        for entry in (await house.call("GET", "/v1/ledger?workflow=counts"))["entries"]:
+            if entry["verdicts"][0]["verdict"] == "loop":
+                return str(entry["verdicts"][0]["reason"])
+        return None
+
+    reason = await until(look, "the loop to be cut")
+    assert reason == "stopped: loop, 10 runs deep (counts > counts > counts > counts)"
+    assert (await house.call("GET", f"{ENTITIES}/x"))["entity"]["properties"] == {"n": 10}
+    assert len(await house.runs("counts")) == 10

@@ -36,7 +36,8 @@ _TAGS = {
 }
 _BODIES: tuple[type[BaseModel], ...] = (
     bodies.Credentials, bodies.StartRequest, bodies.RerunRequest, bodies.CancelRequest,
-    bodies.ResponseRequest, bodies.LogsRequest, bodies.NodeRunReport, EntityChangeMessage, workflow_document.WorkflowDocument, *catalog_schemas.BODIES,
+    bodies.ResponseRequest, bodies.LogsRequest,
+    bodies.NodeRunReport, EntityChangeMessage, workflow_document.WorkflowDocument, *catalog_schemas.BODIES,
 )  # fmt: skip
 _EVERYWHERE = ("internal_error",)
 _GUARDED = ("unauthorized", "invalid_parameter", "unavailable")

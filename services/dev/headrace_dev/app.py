@@ -139,7 +139,9 @@ class Engine:
         self.orchestrator = OrchestratorService(
             self.log, self.runs, self.definitions, self.evaluator, clock, topics, metrics
         )
-        performers = make_performers(self.callers, self.log, clock, topics, self.settings.actions(), self._signing)
+        performers = make_performers(
+            self.callers, self.catalog, self.log, clock, topics, self.settings.actions(), self._signing
+        )
         self.invoker = InvokerService(
             self.log, self.claims, performers, clock, topics, metrics, random_id(),
             InvokerSettings(max_in_flight=self.settings.max_in_flight, alone=True),

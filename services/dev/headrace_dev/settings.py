@@ -9,7 +9,7 @@ from headrace.adapters.http.settings import Egress
 from headrace.runtime import settings
 from headrace.runtime.settings import PREFIX, Count, LogLevel, Settings
 from headrace_api.settings import Client, Integrations
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab
+from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog
 from headrace_invoker.actions.wiring import ActionSettings
 
 __all__ = ["PREFIX", "DevSettings", "Egress", "Retention", "load"]
@@ -49,12 +49,13 @@ class DevSettings(Settings):
     github: Github = Github()
     gitlab: Gitlab = Gitlab()
     azure_devops: AzureDevops = AzureDevops()
+    remote_catalog: RemoteCatalog = RemoteCatalog()
     integrations: Integrations = Integrations()
     log_level: LogLevel = "WARNING"
 
     def actions(self) -> ActionSettings:
         """What the actions are told."""
-        return ActionSettings(self.github, self.gitlab, self.azure_devops, self.runs_topic)
+        return ActionSettings(self.github, self.gitlab, self.azure_devops, self.remote_catalog, self.runs_topic)
 
 
 def load(**given: Any) -> DevSettings:

@@ -6,11 +6,12 @@ from pydantic import Field, SecretStr
 
 from headrace.adapters.clock import random_id
 from headrace.adapters.http.settings import Egress
+from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.claims import MongoClaimStore
 from headrace.ports.caller import SigningSecrets
 from headrace.production import ProductionSettings, WorkerProcess
 from headrace.runtime.settings import Count
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab
+from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog
 from headrace_invoker.actions.wiring import ActionSettings, make_performers, open_callers
 from headrace_invoker.app import InvokerService
 from headrace_invoker.handler import GROUP
@@ -37,10 +38,13 @@ class InvokerEnvironment(ProductionSettings):
     github: Github = Github()
     gitlab: Gitlab = Gitlab()
     azure_devops: AzureDevops = AzureDevops()
+    remote_catalog: RemoteCatalog = RemoteCatalog()
 
     def actions(self) -> ActionSettings:
         """What the actions are told."""
-        return ActionSettings(self.github, self.gitlab, self.azure_devops, self.runs_topic, self.org_id)
+        return ActionSettings(
+            self.github, self.gitlab, self.azure_devops, self.remote_catalog, self.runs_topic, self.org_id
+        )
 
 
 class InvokerProcess(WorkerProcess):
@@ -53,7 +57,9 @@ class InvokerProcess(WorkerProcess):
         secrets = SigningSecrets((settings.signing_secret.get_secret_value(),))
         actions = settings.actions()
         self._callers = open_callers(settings.egress.policy(), actions, lambda: self.clock.now() / 1000, secrets)
-        performers = make_performers(self._callers, self.log, self.clock, self.topics, actions, secrets)
+        performers = make_performers(
+            self._callers, MongoCatalog(self.database), self.log, self.clock, self.topics, actions, secrets
+        )
         self.worker = InvokerService(
             self.log, MongoClaimStore(self.database, self.clock), performers, self.clock, self.topics, self.metrics,
             random_id(),

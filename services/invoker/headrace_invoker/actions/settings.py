@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Seconds = Annotated[float, Field(ge=0.05, le=3_600)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$|^$")]
@@ -24,10 +24,7 @@ class ThirdParty(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or any(it in url for it in "@?#"):
-            raise ValueError("must be like https://host or https://host/path")
-        return url.rstrip("/")
+        return check_url(url)
 
     def token_for(self, *owners: str) -> str | None:
         """The token of the most specific owner, the last one given; else the general one."""
@@ -36,6 +33,14 @@ class ThirdParty(BaseModel):
             if secret is not None:
                 return secret
         return None if self.token is None else self.token.get_secret_value()
+
+
+def check_url(url: str) -> str:
+    """The address without a slash at its end. Raises ValueError for what is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(it in url for it in "@?#"):
+        raise ValueError("must be like https://host or https://host/path")
+    return url.rstrip("/")
 
 
 def lookup(secrets: Mapping[str, SecretStr], owner: str) -> str | None:
@@ -60,6 +65,24 @@ class Gitlab(ThirdParty):
     trigger_tokens: dict[str, SecretStr] = {}
     correlation_variable: Variable = "HEADRACE_NODE_RUN"
     """The variable that carries the node run's id; empty: none."""
+
+
+class RemoteCatalog(BaseModel):
+    """A catalog that speaks Port's API, in place of the built-in one; without `url` there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "RemoteCatalog":
+        if self.url:
+            check_url(self.url)
+        if self.url and not (self.client_id and self.client_secret):
+            raise ValueError("a remote catalog needs a client_id and a client_secret")
+        return self
 
 
 class AzureDevops(ThirdParty):

@@ -2,21 +2,24 @@
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from headrace.adapters.http.caller import HttpCaller
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.contracts.topics import TopicNames
 from headrace.ports.caller import Caller, SigningSecrets
+from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
 from headrace.ports.log import Log
+from headrace.runtime.catalog import CatalogWriter
 from headrace_invoker.actions.azure_devops import AzureProvider
+from headrace_invoker.actions.entities import EntityPerformer, make_entities
 from headrace_invoker.actions.github import GithubProvider
 from headrace_invoker.actions.gitlab import GitlabProvider
 from headrace_invoker.actions.kafka import KafkaPerformer
 from headrace_invoker.actions.pipelines import Pace, PipelinePerformer, Provider
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, ThirdParty
+from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog, ThirdParty
 from headrace_invoker.performance import Performer, Performers
 from headrace_invoker.webhook import WebhookPerformer
 
@@ -31,6 +34,7 @@ class ActionSettings:
     github: Github
     gitlab: Gitlab
     azure_devops: AzureDevops
+    remote_catalog: RemoteCatalog = field(default_factory=RemoteCatalog)
     runs_topic: str | None = None
     org_id: str = "headrace"
 
@@ -56,7 +60,8 @@ def open_callers(
     The hosts that the settings name may be private, since an operator named them; no other rule is any softer.
     """
     parties: tuple[ThirdParty, ...] = (settings.github, settings.gitlab, settings.azure_devops)
-    hosts = [urlsplit(party.url).hostname or "" for party in parties]
+    urls = [party.url for party in parties] + ([settings.remote_catalog.url] if settings.remote_catalog.url else [])
+    hosts = [urlsplit(url).hostname or "" for url in urls]
     literal = [str(ipaddress.ip_network(host)) for host in hosts if _is_address(host)]
     wider = replace(
         policy, max_redirects=0, max_response_bytes=ANSWER_BYTES,
@@ -67,7 +72,13 @@ def open_callers(
 
 
 def make_performers(
-    callers: Callers, log: Log, clock: Clock, topics: TopicNames, settings: ActionSettings, secrets: SigningSecrets
+    callers: Callers,
+    catalog: CatalogStore,
+    log: Log,
+    clock: Clock,
+    topics: TopicNames,
+    settings: ActionSettings,
+    secrets: SigningSecrets,
 ) -> Performers:
     """The performers of everything that this version performs (headrace.core.authoring names the same types)."""
 
@@ -81,9 +92,12 @@ def make_performers(
         "AZURE_DEVOPS": pipelines(AzureProvider(settings.azure_devops, there, clock), settings.azure_devops),
     }
     topic = settings.runs_topic or topics.runs
+    writer = CatalogWriter(catalog, log, clock, topics)
+    entities = make_entities(settings.remote_catalog, there, writer, clock)
     others: dict[str, Performer] = {
         "WEBHOOK": WebhookPerformer(callers.webhooks, clock),
         "KAFKA": KafkaPerformer(log, clock, topic, settings.org_id, secrets),
+        "UPSERT_ENTITY": EntityPerformer(entities, clock),
     }
     return Performers({**others, **asking}, frozenset(asking))
 

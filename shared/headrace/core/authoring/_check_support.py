@@ -4,7 +4,7 @@ from headrace.core.authoring.findings import Findings
 from headrace.core.definition import CHILD_TYPES, DELAY, Action, Input, Node, SelfServeTrigger
 from headrace.core.json import JsonObject
 
-PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS"})
+PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY"})
 """The types of actions that the invoker of this version performs."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from headrace.adapters.embedded import EmbeddedCatalog
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.core.commands import Accepted, Failed, InvokeNode, Origin, Outcome, Succeeded
 from headrace.core.json import JsonObject
@@ -13,9 +14,11 @@ from headrace.ports.caller import SigningSecrets
 from headrace.ports.log import Log
 from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab
 from headrace_invoker.actions.wiring import ActionSettings, Callers, make_performers, open_callers
+from headrace_invoker.performance import Performers
 from tests.conformance.samples import START, ManualClock
 from tests.thirdparty import azure, github, gitlab
 from tests.unit.services.invoker.workshop import TOPICS
+from tests.unit.services.parts import Faulty
 
 NODE_RUN = "wfnr_0123456789abcdef"
 SECRETS = SigningSecrets(("signing-secret-of-the-house",))
@@ -49,9 +52,11 @@ class Desk:
     settings: ActionSettings
     log: Log
     clock: ManualClock = field(default_factory=ManualClock)
+    catalog: Any = field(default_factory=lambda: Faulty(EmbeddedCatalog()))
     outcomes: list[Outcome] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     polls: list[float] = field(default_factory=list)
+    _made: Performers | None = None
 
     @classmethod
     def at(cls, url: str, log: Any = None, **changes: Any) -> Desk:
@@ -82,9 +87,16 @@ class Desk:
         assert isinstance(self.last, Accepted), self.last
         return self.last
 
+    def _performers(self) -> Performers:
+        if self._made is None:
+            self._made = make_performers(
+                self.callers, self.catalog, self.log, self.clock, TOPICS, self.settings, SECRETS
+            )
+        return self._made
+
     async def ask(self, request: InvokeNode, doubtful: bool = False) -> Outcome:
         """One step."""
-        performers = make_performers(self.callers, self.log, self.clock, TOPICS, self.settings, SECRETS)
+        performers = self._performers()
         performance = await performers.perform(request, doubtful)
         self.outcomes.append(performance.outcome)
         self.lines += [line.message for line in performance.logs]
