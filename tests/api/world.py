@@ -13,6 +13,7 @@ from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.adapters.embedded.pending import EmbeddedPendingStore
 from headrace.adapters.embedded.runs import EmbeddedRunStore
 from headrace.contracts import codec
 from headrace.contracts.topics import TopicNames
@@ -84,6 +85,7 @@ class World:
     definitions: EmbeddedDefinitionStore
     ledger: EmbeddedLedger
     catalog: EmbeddedCatalog
+    pending: EmbeddedPendingStore
     clock: TestClock
     topics: TopicNames
     tokens: dict[str, str] = field(default_factory=dict)
@@ -149,11 +151,11 @@ def make_world(settings: ApiSettings | None = None, explainer: Explainer | None 
     clock, topics = TestClock(), TopicNames()
     log = log or EmbeddedLog(clock)
     runs, definitions, ledger = EmbeddedRunStore(), EmbeddedDefinitionStore(), EmbeddedLedger()
-    catalog = EmbeddedCatalog()
-    ports = ApiPorts(log, runs, definitions, ledger, catalog, TestEvaluator(), clock, topics, explainer)
+    catalog, pending = EmbeddedCatalog(), EmbeddedPendingStore()
+    ports = ApiPorts(log, runs, definitions, ledger, catalog, pending, TestEvaluator(), clock, topics, explainer)
     app = create_app(ports, settings or make_settings())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://headrace.test")
-    return World(app, client, log, runs, definitions, ledger, catalog, clock, topics)
+    return World(app, client, log, runs, definitions, ledger, catalog, pending, clock, topics)
 
 
 def workflow(identifier: str = "restart", permissions: Any = None, **changes: Any) -> dict[str, Any]:

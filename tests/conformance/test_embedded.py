@@ -12,6 +12,7 @@ from headrace.adapters.embedded import (
     EmbeddedDefinitionStore,
     EmbeddedLedger,
     EmbeddedLog,
+    EmbeddedPendingStore,
     EmbeddedRunStore,
     EmbeddedScheduleStore,
     Journal,
@@ -19,6 +20,7 @@ from headrace.adapters.embedded import (
 from headrace.adapters.embedded.groups import EmbeddedConsumer
 from headrace.ports.catalog import CatalogStore
 from headrace.ports.log import Consumer
+from headrace.ports.pending import PendingStore
 from headrace.ports.schedules import ScheduleStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.catalog_store_suite import CatalogStoreSuite, DurableCatalogStoreSuite
@@ -27,6 +29,7 @@ from tests.conformance.definition_store_suite import DefinitionStoreSuite, Durab
 from tests.conformance.harness import LogHarness, StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite, LedgerSuite
 from tests.conformance.log_suite import DurableLogSuite, LogSuite
+from tests.conformance.pending_store_suite import DurablePendingStoreSuite, PendingStoreSuite
 from tests.conformance.run_store_suite import DurableRunStoreSuite, RunStoreSuite
 from tests.conformance.samples import ManualClock
 from tests.conformance.schedule_store_suite import DurableScheduleStoreSuite, ScheduleStoreSuite
@@ -193,5 +196,21 @@ class TestSchedulesInAFile(DurableScheduleStoreSuite):
     @pytest.fixture
     async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[ScheduleStore]]:
         harness = EmbeddedStoreHarness[ScheduleStore](EmbeddedScheduleStore, tmp_path / "headrace.db")
+        yield harness
+        await harness.close()
+
+
+class TestPendingWorkInMemory(PendingStoreSuite):
+    @pytest.fixture
+    async def harness(self) -> AsyncIterator[StoreHarness[PendingStore]]:
+        harness = EmbeddedStoreHarness[PendingStore](EmbeddedPendingStore, None)
+        yield harness
+        await harness.close()
+
+
+class TestPendingWorkInAFile(DurablePendingStoreSuite):
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[PendingStore]]:
+        harness = EmbeddedStoreHarness[PendingStore](EmbeddedPendingStore, tmp_path / "headrace.db")
         yield harness
         await harness.close()

@@ -15,6 +15,7 @@ from headrace.adapters.mongo import (
     MongoDatabase,
     MongoDefinitionStore,
     MongoLedger,
+    MongoPendingStore,
     MongoRunStore,
     MongoScheduleStore,
     MongoSettings,
@@ -22,6 +23,7 @@ from headrace.adapters.mongo import (
 )
 from headrace.adapters.mongo.indexes import COLLECTIONS
 from headrace.ports.catalog import CatalogStore
+from headrace.ports.pending import PendingStore
 from headrace.ports.schedules import ScheduleStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.catalog_store_suite import DurableCatalogStoreSuite
@@ -29,6 +31,7 @@ from tests.conformance.claim_store_suite import DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DurableDefinitionStoreSuite
 from tests.conformance.harness import StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite
+from tests.conformance.pending_store_suite import DurablePendingStoreSuite
 from tests.conformance.run_store_suite import DurableRunStoreSuite
 from tests.conformance.samples import ManualClock
 from tests.conformance.schedule_store_suite import DurableScheduleStoreSuite
@@ -130,5 +133,13 @@ class TestMongoSchedules(DurableScheduleStoreSuite):
     @pytest.fixture
     async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[ScheduleStore]]:
         harness = MongoStoreHarness[ScheduleStore](MongoScheduleStore, empty)
+        yield harness
+        await harness.close()
+
+
+class TestMongoPendingWork(DurablePendingStoreSuite):
+    @pytest.fixture
+    async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[PendingStore]]:
+        harness = MongoStoreHarness[PendingStore](MongoPendingStore, empty)
         yield harness
         await harness.close()

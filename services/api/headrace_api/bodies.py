@@ -60,6 +60,23 @@ class CancelRequest(_Body):
     """Cancel the node runs at work too, instead of letting them finish."""
 
 
+class ClaimRequest(_Body):
+    """Spec 7.6."""
+
+    installation_id: Annotated[str, Field(min_length=1, max_length=200, examples=["my-integration"])]
+    limit: Annotated[int, Field(ge=1, le=100)] = 100
+    visibility_timeout_ms: Annotated[int, Field(ge=1_000, le=600_000)] = 60_000
+    """For so long nobody else is given what you claimed."""
+    exclude: Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1_000)] = []
+    """`nodeUid`s of which you want no more now."""
+
+
+class AckRequest(_Body):
+    """Spec 7.6."""
+
+    node_run_identifier: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class ResponseRequest(_Body):
     """Spec 5.1: a button of an INPUT node's form, and the form's inputs."""
 

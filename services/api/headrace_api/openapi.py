@@ -36,7 +36,7 @@ _TAGS = {
 }
 _BODIES: tuple[type[BaseModel], ...] = (
     bodies.Credentials, bodies.StartRequest, bodies.RerunRequest, bodies.CancelRequest,
-    bodies.ResponseRequest, bodies.LogsRequest,
+    bodies.ResponseRequest, bodies.ClaimRequest, bodies.AckRequest, bodies.LogsRequest,
     bodies.NodeRunReport, EntityChangeMessage, workflow_document.WorkflowDocument, *catalog_schemas.BODIES,
 )  # fmt: skip
 _EVERYWHERE = ("internal_error",)

@@ -10,6 +10,7 @@ from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.log import Log
+from headrace.ports.pending import PendingStore
 from headrace.ports.stores import DefinitionStore, LedgerStore, RunStore
 
 
@@ -32,6 +33,7 @@ class ApiPorts:
     definitions: DefinitionStore
     ledger: LedgerStore
     catalog: CatalogStore
+    pending: PendingStore
     evaluator: Evaluator
     clock: Clock
     topics: TopicNames

@@ -40,6 +40,7 @@ CODES: Mapping[str, Code] = {
     "node_run_completed": Code(409, "The node run is over", "A completed node run is final (spec 7.4)."),
     "not_an_input": Code(409, "The node waits for no people", "Only INPUT nodes take responses."),
     "already_responded": Code(409, "You have responded already", "Each person responds once; somebody else may."),
+    "already_acknowledged": Code(409, "Somebody has taken the work", "Take other work; this is being done."),
     "version_mismatch": Code(412, "Not the version in If-Match", "Read it again and use its new ETag."),
     "body_too_large": Code(413, "The body is too large", "Send at most 1 MiB."),
     "unsupported_media_type": Code(415, "The body is not declared as JSON", "Send Content-Type: application/json."),

@@ -242,6 +242,26 @@ class NodeRun(_Shown):
     """Taken over from the run that this one repeats, and not executed."""
 
 
+class ClaimedNodeRun(NodeRun):
+    """A node run that you may do (spec 7.6)."""
+
+    workflow_run: Named
+    pending_execution: bool
+    claimed_until: Instant
+    installation_id: str
+    node_uid: str
+    """One node of one version of a workflow; name it in `exclude` to get no more of it."""
+    config: AnyJson
+
+
+class ClaimAnswer(Done):
+    node_runs: list[ClaimedNodeRun]
+
+
+class AckAnswer(Done):
+    acked: bool
+
+
 class Form(_Shown):
     """The form of an INPUT node run."""
 
@@ -424,6 +444,6 @@ class LedgerAnswer(Done):
 
 ANSWERS: tuple[type[BaseModel], ...] = (
     Problem, Done, AccessToken, WorkflowAnswer, WorkflowsAnswer, ValidationAnswer, VersionsAnswer, NodeAnswer,
-    TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, FormAnswer, NodeRunsAnswer, EventAnswer,
-    MatchesAnswer, ExplainAnswer, LedgerAnswer, PipelinesReported,
+    TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, FormAnswer, ClaimAnswer, AckAnswer,
+    NodeRunsAnswer, EventAnswer, MatchesAnswer, ExplainAnswer, LedgerAnswer, PipelinesReported,
 )  # fmt: skip

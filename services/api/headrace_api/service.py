@@ -10,6 +10,7 @@ from headrace.adapters.jq.limits import Limits
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
 from headrace.adapters.mongo.ledger import MongoLedger
+from headrace.adapters.mongo.pending import MongoPendingStore
 from headrace.adapters.mongo.runs import MongoRunStore
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.stores import DefinitionStore, LedgerStore
@@ -86,7 +87,7 @@ class ApiProcess(Production):
         definitions, ledger = MongoDefinitionStore(self.database), MongoLedger(self.database, self.clock)
         ports = ApiPorts(
             log=self.kafka, runs=MongoRunStore(self.database), definitions=definitions, ledger=ledger,
-            catalog=MongoCatalog(self.database),
+            catalog=MongoCatalog(self.database), pending=MongoPendingStore(self.database),
             evaluator=self._evaluator, clock=self.clock, topics=self.topics,
             explainer=make_explainer(definitions, self._evaluator, ledger) if make_explainer else None,
             complaint=self.readiness.complaint,

@@ -3,6 +3,9 @@
 import asyncio
 import sys
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from headrace.adapters.kafka.connection import wait_for_broker
 from headrace.adapters.kafka.errors import KafkaRefusedError
@@ -12,7 +15,7 @@ from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.errors import MongoRefusedError
 from headrace.adapters.mongo.indexes import INDEXES, create_indexes, missing_indexes
 from headrace.adapters.mongo.settings import MongoSettings
-from headrace.contracts.topics import TopicNames
+from headrace.contracts.topics import INSTALLATION_NAME, TopicNames
 from headrace.core.errors import HeadraceError
 from headrace.ports.errors import UnavailableError
 from headrace.runtime.logs import configure_logs
@@ -28,6 +31,7 @@ class InitEnvironment(Settings):
     mongodb: MongoSettings
     topic_prefix: str = "headrace."
     partitions: Count = 12
+    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
     log_level: LogLevel = "WARNING"
 
 
@@ -81,7 +85,7 @@ async def prepare(session: Session, chosen: InitEnvironment, wait_seconds: float
 
 
 async def _prepare(chosen: InitEnvironment, database: MongoDatabase) -> Prepared:
-    specs = topic_specs(TopicNames(chosen.topic_prefix))
+    specs = topic_specs(TopicNames(chosen.topic_prefix), chosen.installation_topics)
     topics = await create_topics(chosen.kafka, specs, chosen.partitions)
     missing = await missing_indexes(database)
     await create_indexes(database)

@@ -14,6 +14,7 @@ from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
 from headrace.adapters.embedded.journal import Journal
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.adapters.embedded.pending import EmbeddedPendingStore
 from headrace.adapters.embedded.runs import EmbeddedRunStore
 from headrace.adapters.embedded.schedules import EmbeddedScheduleStore
 from headrace.adapters.jq.cage import JqCage
@@ -128,6 +129,7 @@ class Engine:
         )
         self.catalog = EmbeddedCatalog(self._journal)
         self.schedules = EmbeddedScheduleStore(self._journal)
+        self.pending = EmbeddedPendingStore(self._journal)
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)
 
     def _wire(self) -> None:
@@ -140,7 +142,7 @@ class Engine:
             self.log, self.runs, self.definitions, self.evaluator, clock, topics, metrics
         )
         performers = make_performers(
-            self.callers, self.catalog, self.log, clock, topics, self.settings.actions(), self._signing
+            self.callers, self.catalog, self.pending, self.log, clock, topics, self.settings.actions(), self._signing
         )
         self.invoker = InvokerService(
             self.log, self.claims, performers, clock, topics, metrics, random_id(),
@@ -148,6 +150,7 @@ class Engine:
         )  # fmt: skip
         ports = ApiPorts(
             log=self.log, runs=self.runs, definitions=self.definitions, ledger=self.ledger, catalog=self.catalog,
+            pending=self.pending,
             evaluator=self.evaluator, clock=clock, topics=topics,
             explainer=TriggerExplainer(self.trigger.listeners, self.evaluator, self.ledger),
         )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from headrace.adapters.http.settings import Egress
+from headrace.contracts.topics import INSTALLATION_NAME
 from headrace.runtime import settings
 from headrace.runtime.settings import PREFIX, Count, LogLevel, Settings
 from headrace_api.settings import Client, Integrations
@@ -46,6 +47,8 @@ class DevSettings(Settings):
     jq_processes: Count = 2
     runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
     """Where KAFKA actions publish, instead of `headrace.runs`."""
+    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
+    """Installations that are told of their work by a topic of their own, too."""
     github: Github = Github()
     gitlab: Gitlab = Gitlab()
     azure_devops: AzureDevops = AzureDevops()
@@ -55,7 +58,14 @@ class DevSettings(Settings):
 
     def actions(self) -> ActionSettings:
         """What the actions are told."""
-        return ActionSettings(self.github, self.gitlab, self.azure_devops, self.remote_catalog, self.runs_topic)
+        return ActionSettings(
+            self.github,
+            self.gitlab,
+            self.azure_devops,
+            self.remote_catalog,
+            self.runs_topic,
+            installation_topics=self.installation_topics,
+        )
 
 
 def load(**given: Any) -> DevSettings:

@@ -8,6 +8,8 @@ from headrace.adapters.clock import random_id
 from headrace.adapters.http.settings import Egress
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.claims import MongoClaimStore
+from headrace.adapters.mongo.pending import MongoPendingStore
+from headrace.contracts.topics import INSTALLATION_NAME
 from headrace.ports.caller import SigningSecrets
 from headrace.production import ProductionSettings, WorkerProcess
 from headrace.runtime.settings import Count
@@ -35,6 +37,7 @@ class InvokerEnvironment(ProductionSettings):
     egress: Egress = Egress()
     runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
     org_id: str = "headrace"
+    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
     github: Github = Github()
     gitlab: Gitlab = Gitlab()
     azure_devops: AzureDevops = AzureDevops()
@@ -43,7 +46,13 @@ class InvokerEnvironment(ProductionSettings):
     def actions(self) -> ActionSettings:
         """What the actions are told."""
         return ActionSettings(
-            self.github, self.gitlab, self.azure_devops, self.remote_catalog, self.runs_topic, self.org_id
+            self.github,
+            self.gitlab,
+            self.azure_devops,
+            self.remote_catalog,
+            self.runs_topic,
+            self.org_id,
+            self.installation_topics,
         )
 
 
@@ -58,7 +67,14 @@ class InvokerProcess(WorkerProcess):
         actions = settings.actions()
         self._callers = open_callers(settings.egress.policy(), actions, lambda: self.clock.now() / 1000, secrets)
         performers = make_performers(
-            self._callers, MongoCatalog(self.database), self.log, self.clock, self.topics, actions, secrets
+            self._callers,
+            MongoCatalog(self.database),
+            MongoPendingStore(self.database),
+            self.log,
+            self.clock,
+            self.topics,
+            actions,
+            secrets,
         )
         self.worker = InvokerService(
             self.log, MongoClaimStore(self.database, self.clock), performers, self.clock, self.topics, self.metrics,

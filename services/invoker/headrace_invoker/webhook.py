@@ -62,8 +62,6 @@ def build_call(request: InvokeNode) -> CallRequest:
     config = request.config
     if not isinstance(config, dict):
         raise InvalidConfigError("The webhook's config is not an object.")
-    if config.get("agent"):
-        raise InvalidConfigError("Webhooks through an agent (`agent: true`) are not performed by this engine yet.")
     url = config.get("url")
     if not isinstance(url, str) or not url.strip():
         raise InvalidConfigError(f"The webhook's url is {_shown(url)}: it must be a text. Check the template in `url`.")

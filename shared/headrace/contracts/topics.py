@@ -49,6 +49,10 @@ DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 30
 
 
+INSTALLATION_NAME = r"^[A-Za-z0-9._-]{1,100}$"
+"""Names of installations that may have a topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicNames:
     """The topics' full names under a prefix (default `headrace.`)."""
@@ -81,6 +85,10 @@ class TopicNames:
     @property
     def runs(self) -> str:
         return self.name(RUNS)
+
+    def installation(self, name: str) -> str:
+        """The topic of an installation that is told of its work by one (docs/actions.md)."""
+        return f"{self.runs}.{name}"
 
     @staticmethod
     def dead_letters(topic: str) -> str:

@@ -9,13 +9,13 @@ from headrace.core._context import context, node_context, result_context
 from headrace.core._draft import Draft, sentence
 from headrace.core._flow import settle
 from headrace.core._rendering import render
-from headrace.core.commands import InvokeNode, Origin
+from headrace.core._requests import request
 from headrace.core.definition import DELAY, Action, Input
 from headrace.core.events import AttemptStarted, NodeCompleted, NodeStarted, PollStarted, RunCompleted
 from headrace.core.expression import Failure, Program
 from headrace.core.json import Json, JsonObject
 from headrace.core.plan import PlanBranch, PlanNode
-from headrace.core.run import NodeRun, Result, Run, Timer
+from headrace.core.run import NodeRun, Result, Timer
 from headrace.core.template import TemplateError
 
 
@@ -115,43 +115,6 @@ def start_poll(draft: Draft, node_run: NodeRun) -> None:
     """Have the invoker asked how a node run's accepted work stands."""
     draft.emit(PollStarted, node=node_run.node, attempt=node_run.attempt, poll=node_run.poll + 1)
     request(draft, draft.run.nodes[node_run.node])
-
-
-def request(draft: Draft, node_run: NodeRun) -> None:
-    """Ask the invoker for the node run's current attempt, or for its current poll."""
-    action = draft.plan.nodes[node_run.node].node.config
-    assert isinstance(action, Action)
-    draft.requests.append(
-        InvokeNode(
-            id=_request_id(node_run),
-            run_id=draft.run.id,
-            workflow=draft.plan.workflow,
-            version=draft.plan.version,
-            node=node_run.node,
-            node_run_id=node_run.id,
-            attempt=node_run.attempt,
-            type=node_run.type,
-            config=node_run.config,
-            synchronized=action.synchronized,
-            on_timeout=action.on_timeout,
-            timeout_seconds=action.timeout_seconds,
-            delivery=action.delivery,
-            causation=draft.run.causation,
-            poll=node_run.poll,
-            poll_state=node_run.poll_state,
-            origin=None if node_run.type == "WEBHOOK" else _origin(draft.run, node_run),
-        )
-    )
-
-
-def _request_id(node_run: NodeRun) -> str:
-    if node_run.poll:
-        return ids.poll_id(node_run.id, node_run.attempt, node_run.poll)
-    return ids.attempt_id(node_run.id, node_run.attempt)
-
-
-def _origin(run: Run, node_run: NodeRun) -> Origin:
-    return Origin(run.created_by, run.trigger_type, run.created_at, node_run.created_at)
 
 
 def complete(

@@ -21,7 +21,6 @@ def asks(**more: Json) -> JsonObject:
 @pytest.mark.parametrize(
     ("config", "place"),
     [
-        ({"type": "WEBHOOK", "url": "https://a.example.com", "agent": True}, "/agent"),
         (asks(responders={"usersQuery": {"a": 1}}), "/responders/usersQuery"),
         (asks(notifications=[{"target": "email"}]), "/notifications/0/target"),
         (asks(notifications=[{"target": "webhook", "agent": True}]), "/notifications/0/agent"),

@@ -12,11 +12,13 @@ from headrace.ports.caller import Caller, SigningSecrets
 from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
 from headrace.ports.log import Log
+from headrace.ports.pending import PendingStore
 from headrace.runtime.catalog import CatalogWriter
 from headrace_invoker.actions.azure_devops import AzureProvider
 from headrace_invoker.actions.entities import EntityPerformer, make_entities
 from headrace_invoker.actions.github import GithubProvider
 from headrace_invoker.actions.gitlab import GitlabProvider
+from headrace_invoker.actions.installations import InstallationPerformer, WebhookRouter
 from headrace_invoker.actions.kafka import KafkaPerformer
 from headrace_invoker.actions.pipelines import Pace, PipelinePerformer, Provider
 from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog, ThirdParty
@@ -37,6 +39,8 @@ class ActionSettings:
     remote_catalog: RemoteCatalog = field(default_factory=RemoteCatalog)
     runs_topic: str | None = None
     org_id: str = "headrace"
+    installation_topics: tuple[str, ...] = ()
+    """Installations that are also told by a topic of their own (docs/actions.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ def open_callers(
 def make_performers(
     callers: Callers,
     catalog: CatalogStore,
+    pending: PendingStore,
     log: Log,
     clock: Clock,
     topics: TopicNames,
@@ -94,8 +99,11 @@ def make_performers(
     topic = settings.runs_topic or topics.runs
     writer = CatalogWriter(catalog, log, clock, topics)
     entities = make_entities(settings.remote_catalog, there, writer, clock)
+    told = {name: topics.installation(name) for name in settings.installation_topics}
+    installations = InstallationPerformer(pending, log, clock, told, settings.org_id, secrets)
     others: dict[str, Performer] = {
-        "WEBHOOK": WebhookPerformer(callers.webhooks, clock),
+        "WEBHOOK": WebhookRouter(WebhookPerformer(callers.webhooks, clock), installations),
+        "INTEGRATION_ACTION": installations,
         "KAFKA": KafkaPerformer(log, clock, topic, settings.org_id, secrets),
         "UPSERT_ENTITY": EntityPerformer(entities, clock),
     }

@@ -12,6 +12,7 @@ from headrace.adapters.embedded.journal import (
 )
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
+from headrace.adapters.embedded.pending import EmbeddedPendingStore
 from headrace.adapters.embedded.runs import EmbeddedRunStore
 from headrace.adapters.embedded.schedules import EmbeddedScheduleStore
 
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddedDefinitionStore",
     "EmbeddedLedger",
     "EmbeddedLog",
+    "EmbeddedPendingStore",
     "EmbeddedRunStore",
     "EmbeddedScheduleStore",
     "Journal",

@@ -45,7 +45,7 @@ from headrace.core.errors import HeadraceError
 from headrace.ports.errors import UnavailableError
 
 APPLICATION_ID: Final = 0x48445243  # "HDRC"; makes `file journal.db` and us recognise the file
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 _SCHEMA = """
 CREATE TABLE partitions (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, number INTEGER NOT NULL);
@@ -88,7 +88,13 @@ CREATE TABLE schedules (
   spec TEXT NOT NULL, due_at INTEGER, PRIMARY KEY (workflow, trigger_node)
 ) WITHOUT ROWID;
 """
-_UPGRADES: Final = {2: _CATALOG, 3: _SCHEDULES}
+_PENDING = """
+CREATE TABLE pending_work (
+  node_run TEXT PRIMARY KEY, run TEXT NOT NULL, attempt INTEGER NOT NULL, installation TEXT NOT NULL,
+  offered_at INTEGER NOT NULL, rev INTEGER NOT NULL, visible_at INTEGER
+) WITHOUT ROWID;
+"""
+_UPGRADES: Final = {2: _CATALOG, 3: _SCHEDULES, 4: _PENDING}
 """What makes a file of a version one of the next. Files of older versions were never released."""
 
 Row = tuple[Any, ...]
@@ -215,7 +221,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that the file is ours, whole and of a version we know; give a new file its schema."""
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         connection.executescript(
-            f"BEGIN; {_SCHEMA} {_CATALOG} {_SCHEDULES} PRAGMA application_id={APPLICATION_ID}; "
+            f"BEGIN; {_SCHEMA} {_CATALOG} {_SCHEDULES} {_PENDING} PRAGMA application_id={APPLICATION_ID}; "
             f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
         return

@@ -20,7 +20,7 @@ from headrace.adapters.kafka.connection import (
 )
 from headrace.adapters.kafka.errors import TopicError, translate
 from headrace.adapters.kafka.settings import KafkaSettings
-from headrace.contracts.topics import DEAD_LETTER_RETENTION_DAYS, TOPICS, TopicNames
+from headrace.contracts.topics import DEAD_LETTER_RETENTION_DAYS, RUNS, TOPICS, TopicNames
 
 _DAY_MS: Final = 86_400_000
 _SERVICES: Final = ("trigger", "orchestrator", "invoker")
@@ -50,8 +50,8 @@ class TopicsReport:
     differing: tuple[str, ...]
 
 
-def topic_specs(names: TopicNames) -> tuple[TopicSpec, ...]:
-    """All our topics under a prefix, those for dead letters included."""
+def topic_specs(names: TopicNames, installations: Sequence[str] = ()) -> tuple[TopicSpec, ...]:
+    """All our topics under a prefix, those for dead letters and those of installations included."""
     specs: list[TopicSpec] = []
     for topic in TOPICS:
         reader = next((it for it in topic.readers if it in _SERVICES), None)
@@ -59,6 +59,7 @@ def topic_specs(names: TopicNames) -> tuple[TopicSpec, ...]:
         if reader is not None:
             dead_letters = names.dead_letters(names.name(topic))
             specs.append(TopicSpec(dead_letters, DEAD_LETTER_RETENTION_DAYS, single=True))
+    specs.extend(TopicSpec(names.installation(name), RUNS.retention_days) for name in installations)
     return tuple(specs)
 
 

@@ -7,6 +7,7 @@ from headrace.adapters.mongo.definitions import MongoDefinitionStore
 from headrace.adapters.mongo.errors import DocumentTooLargeError, MongoRefusedError
 from headrace.adapters.mongo.indexes import create_indexes, missing_indexes, require_indexes
 from headrace.adapters.mongo.ledger import MongoLedger
+from headrace.adapters.mongo.pending import MongoPendingStore
 from headrace.adapters.mongo.runs import MongoRunStore
 from headrace.adapters.mongo.schedules import MongoScheduleStore
 from headrace.adapters.mongo.settings import MongoSettings
@@ -18,6 +19,7 @@ __all__ = [
     "MongoDatabase",
     "MongoDefinitionStore",
     "MongoLedger",
+    "MongoPendingStore",
     "MongoRefusedError",
     "MongoRunStore",
     "MongoScheduleStore",

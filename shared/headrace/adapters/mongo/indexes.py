@@ -22,8 +22,20 @@ LEDGER: Final = "ledger"
 BLUEPRINTS: Final = "blueprints"
 ENTITIES: Final = "entities"
 SCHEDULES: Final = "schedules"
+PENDING: Final = "pending_work"
 
-COLLECTIONS: Final = (RUNS, WORKFLOWS, WORKFLOW_VERSIONS, COUNTERS, CLAIMS, LEDGER, BLUEPRINTS, ENTITIES, SCHEDULES)
+COLLECTIONS: Final = (
+    RUNS,
+    WORKFLOWS,
+    WORKFLOW_VERSIONS,
+    COUNTERS,
+    CLAIMS,
+    LEDGER,
+    BLUEPRINTS,
+    ENTITIES,
+    SCHEDULES,
+    PENDING,
+)
 
 _OTHER_OPTIONS: Final = frozenset((85, 86))
 _NO_SUCH_COLLECTION: Final = 26
@@ -77,6 +89,11 @@ INDEXES: Final = (
     Index(ENTITIES, "unsent", (("unsent_since", 1), ("_id", 1)), "whose outbox waits", only_with="unsent_since"),
     Index(ENTITIES, "expiry", (("expire_at", 1),), "which deleted ones to forget", sparse=True, is_ttl=True),
     Index(SCHEDULES, "due", (("due_at", 1), ("_id", 1)), "which schedules are due", only_with="due_at"),
+    Index(
+        PENDING, "claimable", (("installation", 1), ("visible_at", 1), ("_id", 1)), "what an installation can claim",
+        only_with="visible_at",
+    ),
+    Index(PENDING, "expiry", (("expire_at", 1),), "which pending work to forget", is_ttl=True),
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from headrace.core.authoring.findings import Findings
 from headrace.core.definition import CHILD_TYPES, DELAY, Action, Input, Node, SelfServeTrigger
 from headrace.core.json import JsonObject
 
-PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY"})
+PERFORMED = frozenset({"WEBHOOK", "KAFKA", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY", "INTEGRATION_ACTION"})
 """The types of actions that the invoker of this version performs."""
 
 
@@ -15,11 +15,6 @@ def check_support(node: Node, findings: Findings) -> None:
         case Action(type=type_) if type_ not in (*PERFORMED, *CHILD_TYPES, DELAY):
             message = f"{type_} actions are not performed by this version: a run that comes here fails."
             findings.warning(f"{pointer}/type", "not-yet", message, "Call the service with a WEBHOOK action.")
-        case Action(config={"agent": True}):
-            message = "Webhooks through an agent are not performed by this version: a run that comes here fails."
-            findings.warning(
-                f"{pointer}/agent", "not-yet", message, "Call the receiver directly, or through a gateway."
-            )
         case Input(config=config):
             _check_people(config, pointer, findings)
         case SelfServeTrigger(user_inputs={"properties": dict(properties)}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.adapters.embedded import EmbeddedCatalog
+from headrace.adapters.embedded import EmbeddedCatalog, EmbeddedPendingStore
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.core.commands import Accepted, Failed, InvokeNode, Origin, Outcome, Succeeded
 from headrace.core.json import JsonObject
@@ -56,6 +56,7 @@ class Desk:
     outcomes: list[Outcome] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     polls: list[float] = field(default_factory=list)
+    pending: Any = field(default_factory=lambda: Faulty(EmbeddedPendingStore()))
     _made: Performers | None = None
 
     @classmethod
@@ -90,7 +91,7 @@ class Desk:
     def _performers(self) -> Performers:
         if self._made is None:
             self._made = make_performers(
-                self.callers, self.catalog, self.log, self.clock, TOPICS, self.settings, SECRETS
+                self.callers, self.catalog, self.pending, self.log, self.clock, TOPICS, self.settings, SECRETS
             )
         return self._made
 

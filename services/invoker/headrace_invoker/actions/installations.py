@@ -1,0 +1,110 @@
+"""Work for installations outside: INTEGRATION_ACTION, and webhooks through an agent (spec 3.8, 3.2.1, 7.6).
+
+The work is offered: kept as pending, for who asks the API (claim, acknowledge, report), and published to the topic of
+the installation where it has one. Whoever learned of it from the topic acknowledges it as well before it begins, so of
+all who know of it one does it. To offer the same attempt again changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
+
+from headrace.core.commands import Accepted, Failed, InvokeNode
+from headrace.core.errors import HeadraceError
+from headrace.core.json import Json, JsonObject
+from headrace.core.run import LogLine
+from headrace.ports.caller import SigningSecrets
+from headrace.ports.clock import Clock
+from headrace.ports.errors import UnavailableError
+from headrace.ports.log import Log
+from headrace.ports.pending import PendingStore, PendingWork
+from headrace_invoker.actions.kafka import build_message
+from headrace_invoker.performance import Performance, Performer
+
+AGENT = "_PORT_EXEC_AGENT"
+"""The installation that performs webhooks with `agent: true`."""
+
+
+class InstallationPerformer:
+    """Offers attempts to installations. `topics` are the full names of the topics of those that have one."""
+
+    def __init__(
+        self,
+        pending: PendingStore,
+        log: Log,
+        clock: Clock,
+        topics: Mapping[str, str],
+        org_id: str,
+        secrets: SigningSecrets,
+    ) -> None:
+        self._pending = pending
+        self._log = log
+        self._clock = clock
+        self._topics = topics
+        self._org_id = org_id
+        self._secrets = secrets
+
+    async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
+        """Offer the attempt; its end is reported by who takes it."""
+        installation = installation_of(request)
+        if installation is None:
+            return self._failed("invalid", "The action names no installation: give it an installationId.")
+        try:
+            await self._offer(request, installation)
+            await self._publish(request, installation)
+        except UnavailableError as error:
+            return self._failed("connection", f"The work could not be offered to {installation}: {error}", True)
+        except HeadraceError as error:
+            return self._failed("refused", f"The work could not be offered to {installation}: {error}")
+        line = LogLine(self._clock.now(), "INFO", f"offered to the installation {installation}")
+        return Performance(Accepted({}), (line,))
+
+    async def _offer(self, request: InvokeNode, installation: str) -> None:
+        """Keep the attempt as pending, unless it is so already."""
+        held = (await self._pending.load([request.node_run_id])).get(request.node_run_id)
+        if held is not None and held.attempt >= request.attempt:
+            return
+        now = self._clock.now()
+        new = PendingWork(request.node_run_id, request.run_id, request.attempt, installation, now, 0, now)
+        if held is not None:
+            new = replace(new, rev=held.rev + 1)
+        await self._pending.save([new])  # where somebody was first, it was for this attempt
+
+    async def _publish(self, request: InvokeNode, installation: str) -> None:
+        topic = self._topics.get(installation)
+        if topic is None:
+            return
+        config: Json = request.config
+        payload: Json = {"action": {"invocationMethod": config}} if installation == AGENT else config
+        seconds = self._clock.now() // 1000
+        await self._log.publish([build_message(request, payload, topic, self._org_id, self._secrets, seconds)])
+
+    def _failed(self, kind: str, message: str, retryable: bool = False) -> Performance:
+        line = LogLine(self._clock.now(), "ERROR", message)
+        return Performance(Failed(kind, message, retryable), (line,))  # type: ignore[arg-type]
+
+
+class WebhookRouter:
+    """Performs WEBHOOK attempts: through the agent those that ask for it, all others itself."""
+
+    def __init__(self, direct: Performer, agent: Performer) -> None:
+        self._direct = direct
+        self._agent = agent
+
+    async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
+        """See Performer."""
+        config = request.config
+        by_agent = isinstance(config, dict) and config.get("agent")
+        return await (self._agent if by_agent else self._direct).perform(request, doubtful)
+
+
+def installation_of(request: InvokeNode) -> str | None:
+    """The installation that shall do the work; None when the config names none."""
+    if request.type == "WEBHOOK":
+        return AGENT
+    config: JsonObject = request.config if isinstance(request.config, dict) else {}
+    name = config.get("installationId")
+    if isinstance(name, int):
+        name = orjson.dumps(name).decode()
+    return name if isinstance(name, str) and name.strip() else None
