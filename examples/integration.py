@@ -3,7 +3,8 @@
     python examples/integration.py --url http://127.0.0.1:8080 --installation my-integration
 
 Credentials come from HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET. It knows two kinds of work: `greet`, an action of
-its own, and webhooks with `"agent": true`, when the installation is `_PORT_EXEC_AGENT`. Copy it and put your own actions into ACTIONS: each gets the node's `integrationActionExecutionProperties` and returns the node run's output.
+its own, and webhooks with `"agent": true`, when the installation is `_PORT_EXEC_AGENT`. Copy it and put your own
+actions into ACTIONS: each gets the node's `integrationActionExecutionProperties` and returns the output.
 """
 
 import argparse
