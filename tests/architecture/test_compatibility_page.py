@@ -21,4 +21,4 @@ def test_every_feature_row_names_a_test() -> None:
 def test_the_test_is_there(reference: str) -> None:
     file, _, name = reference.partition("::")
 
-    assert re.search(rf"^(async )?def {name}\(", (sources.ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(rf"^\s*(async )?def {name}\(", (sources.ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
