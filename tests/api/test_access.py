@@ -301,6 +301,8 @@ MATRIX: list[tuple[str, str, Any, tuple[int, int, int, int, int]]] = [
     ("POST", "/v1/events", EVENT, (401, 403, 403, 202, 202)),
     ("POST", "/v1/events/explain", EVENT, (401, 403, 403, 404, 404)),
     ("GET", "/v1/events/evt_x/explain", None, (401, 403, 403, 404, 404)),
+    ("GET", "/v1/events/evt_x/decisions", None, (401, 403, 403, 404, 404)),
+    ("GET", "/v1/workflows/runs/{run}/decisions", None, (401, 404, 200, 200, 200)),
     ("GET", "/v1/ledger", None, (401, 403, 403, 200, 200)),
     ("GET", "/v1/blueprints", None, (401, 200, 200, 200, 200)),
     ("GET", "/v1/blueprints/sandbox", None, (401, 200, 200, 200, 200)),

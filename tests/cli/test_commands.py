@@ -441,3 +441,45 @@ def test_json_answers_parse_for_every_command_that_reads(shell: Shell, api: Fake
 
     for arguments in (["workflows"], ["runs"], ["show", RUN], ["logs", RUN], ["explain", "evt_1"]):
         assert json.loads(shell(*arguments, "-o", "json").out), arguments
+
+
+def test_explain_of_a_run_shows_its_branches_and_what_they_saw(shell: Shell, api: FakeApi) -> None:
+    part = {"expression": ".a", "answer": "1", "parts": []}
+    clause = {
+        "expression": ".a > 2", "answer": "false", "holds": False, "values": [{"path": ".a", "value": 1}],
+        "parts": [part, {"expression": ".b", "answer": None, "parts": []}],
+    }  # fmt: skip
+    branches = [
+        {"identifier": "big", "title": "big", "expression": ".a > 2", "taken": False, "clause": clause},
+        {"identifier": "rest", "title": "rest", "expression": "true", "taken": True, "clause": {"answer": "true"}},
+        {"identifier": "never", "title": "never", "expression": "1", "taken": False, "clause": None},
+    ]
+    decision = {"node": "route", "reason": "the branch rest was the first to give true", "branches": branches}
+    api.on("GET", f"/v1/workflows/runs/{RUN}/decisions", (200, {"decisions": [decision]}), (200, {"decisions": []}))
+
+    shown, empty = shell("explain", RUN), shell("explain", RUN)
+
+    assert shown.out.splitlines() == [
+        "route  the branch rest was the first to give true",
+        "  ✗ big: .a > 2  → false",
+        "  .a  → 1",
+        "  .b  → not asked",
+        "      .a was 1",
+        "  ✓ rest: true  → true",
+        "  · never: 1  → not asked",
+    ]
+    assert empty.out == "The run came to no condition.\n"
+
+
+def test_explain_of_an_event_can_ask_for_one_workflow(shell: Shell, api: FakeApi) -> None:
+    verdict = {
+        "workflow": "w", "version": 1, "trigger": "t", "verdict": "unpublished",
+        "reason": "the trigger is not published",
+    }  # fmt: skip
+    answer = {"explanation": {"eventId": "evt_1", "event": {}, "verdicts": [verdict]}}
+    api.on("GET", "/v1/events/evt_1/explain", (200, answer))
+
+    ended = shell("explain", "evt_1", "--workflow", "w")
+
+    assert "not published" in ended.out
+    assert dict(api.requests[0].url.params) == {"workflow": "w"}

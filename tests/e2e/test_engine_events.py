@@ -171,7 +171,7 @@ async def test_the_ledger_explains_what_matched_what_was_filtered_and_what_erred
     assert verdicts["filtering"] == "filtered"
     assert verdicts["erring"] == "error"
     assert verdicts["foreign"] == "filtered"
-    assert "silent" not in verdicts
+    assert verdicts["silent"] == "unpublished"
     assert (explanation["entity"], explanation["action"]) == ("billing", "UPDATE")
     by_workflow = {verdict["workflow"]: verdict for verdict in explanation["verdicts"]}
     clause = by_workflow["matching"]["clauses"][0]
@@ -225,3 +225,28 @@ async def test_a_start_with_the_same_idempotency_key_gives_the_same_run(house: H
 
     assert len({answer["workflowRun"]["identifier"] for answer in answers}) == 1
     assert len(await house.runs("asked")) == 1
+
+
+async def test_an_explanation_shows_each_sub_expression_and_answers_for_one_workflow_even_an_unpublished_one(
+    house: House,
+) -> None:
+    text = '.diff.after.properties.tier == "gold" and (.diff.after.properties.size | length) > 3'
+    silent = on_change()
+    silent["config"]["published"] = False
+    url = house.receiver.url
+    await house.save(line("big", on_change(text), webhook("call", url)), line("silent", silent, webhook("call", url)))
+    event_id = await house.send(change(tier="gold", size="xl"))
+    await house.explained(event_id)
+
+    (big,) = (await house.call("GET", f"/v1/events/{event_id}/decisions?workflow=big"))["explanation"]["verdicts"]
+    (off,) = (await house.call("GET", f"/v1/events/{event_id}/explain?workflow=silent"))["explanation"]["verdicts"]
+
+    (clause,) = big["clauses"]
+    assert [(part["expression"], part["answer"]) for part in clause["parts"]] == [
+        ('.diff.after.properties.tier == "gold"', "true"),
+        ("(.diff.after.properties.size | length) > 3", "false"),
+    ]
+    (length,) = clause["parts"][1]["parts"]
+    assert (length["expression"], length["answer"]) == (".diff.after.properties.size | length", "2")
+    assert [part["answer"] for part in length["parts"]] == ["xl", "2"]
+    assert (off["verdict"], off["reason"]) == ("unpublished", "the trigger is not published")

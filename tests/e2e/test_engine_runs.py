@@ -238,3 +238,23 @@ def _without_logs(run: dict[str, Any]) -> list[dict[str, Any]]:
         {key: value for key, value in node.items() if key not in ("nodeRunLogs", "logsDropped")}
         for node in run["nodeRuns"]
     ]
+
+
+async def test_a_run_explains_its_branches_with_the_values_that_its_conditions_saw(house: House) -> None:
+    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {
+        "tier": {"type": "string"}, "n": {"type": "number"}}}}}  # fmt: skip
+    route = condition(
+        "route", gold='.outputs.start.tier == "gold"', foreign="[range(.outputs.start.n)] | length == 2", any="true"
+    )
+    document = line("w", start, route, webhook("call", house.receiver.url))
+    document["connections"][1]["sourceOutletIdentifier"] = "foreign"
+    await house.save(document)
+    run = await house.finished((await house.start("w", {"tier": "silver", "n": 2}))["identifier"])
+
+    (decision,) = (await house.call("GET", f"/v1/workflows/runs/{run['identifier']}/decisions"))["decisions"]
+
+    assert (decision["node"], decision["reason"]) == ("route", "the branch foreign was the first to give true")
+    gold, foreign, rest = decision["branches"]
+    assert gold["clause"]["values"] == [{"path": ".outputs.start.tier", "value": "silver"}]
+    assert (gold["clause"]["answer"], foreign["clause"]["answer"], foreign["taken"]) == ("false", "true", True)
+    assert rest["clause"] is None

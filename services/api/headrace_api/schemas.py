@@ -390,6 +390,14 @@ class LedgerEntry(_Shown):
     """Where the event lies in the log: topic/partition/offset."""
 
 
+class ClausePart(_Shown):
+    """A sub-expression and what it gave; null when nobody asked, since what was before it decided."""
+
+    expression: str
+    answer: str | None
+    parts: list["ClausePart"] = []
+
+
 class Clause(_Shown):
     """One expression of a trigger's condition, and what it saw."""
 
@@ -399,6 +407,8 @@ class Clause(_Shown):
     answer: AnyJson
     holds: bool | None
     values: list[dict[str, AnyJson]]
+    parts: list[ClausePart] = []
+    """Its sub-expressions, where they are more than paths; none for programs that only jq itself can run."""
 
 
 class TriggerExplanation(_Shown):
@@ -430,6 +440,28 @@ class EventExplanation(_Shown):
     event: dict[str, AnyJson] = {}
 
 
+class BranchSeen(_Shown):
+    identifier: str
+    title: str
+    expression: str
+    taken: bool
+    clause: Clause | None
+    """Null: a branch before it was taken, so nobody asked."""
+
+
+class ConditionSeen(_Shown):
+    """A condition node of a run, and how it was decided."""
+
+    node: str
+    node_run_identifier: NodeRunId
+    reason: str
+    branches: list[BranchSeen]
+
+
+class DecisionsAnswer(Done):
+    decisions: list[ConditionSeen]
+
+
 class MatchesAnswer(Done):
     triggers: list[TriggerExplanation]
 
@@ -445,5 +477,5 @@ class LedgerAnswer(Done):
 ANSWERS: tuple[type[BaseModel], ...] = (
     Problem, Done, AccessToken, WorkflowAnswer, WorkflowsAnswer, ValidationAnswer, VersionsAnswer, NodeAnswer,
     TriggersAnswer, RunAnswer, RunsAnswer, RunLogsAnswer, LogsAnswer, FormAnswer, ClaimAnswer, AckAnswer,
-    NodeRunsAnswer, EventAnswer, MatchesAnswer, ExplainAnswer, LedgerAnswer, PipelinesReported,
+    NodeRunsAnswer, EventAnswer, MatchesAnswer, ExplainAnswer, DecisionsAnswer, LedgerAnswer, PipelinesReported,
 )  # fmt: skip

@@ -152,9 +152,14 @@ class Client:
         """What every trigger would say to an event that is not published."""
         return _list(self.send("POST", "/v1/events/explain", _encode(event)), "triggers")
 
-    def explain(self, event_id: str) -> JsonDict:
-        """What became of an event. Raises NotFoundError while nobody has judged it."""
-        return self.get(f"/v1/events/{_part(event_id)}/explain")
+    def explain(self, event_id: str, workflow: str | None = None) -> JsonDict:
+        """What became of an event, at one workflow or at all. Raises NotFoundError while nobody has judged it."""
+        query = {} if workflow is None else {"workflow": workflow}
+        return self.get(f"/v1/events/{_part(event_id)}/explain", query)
+
+    def decisions(self, run_id: str) -> list[JsonDict]:
+        """How the condition nodes of a run were decided. Raises NotFoundError."""
+        return _list(self.get(f"/v1/workflows/runs/{_part(run_id)}/decisions"), "decisions")
 
     # The way there and back
 

@@ -1,5 +1,6 @@
 """Why did this (not) fire? What became of one event, read from the API's answer and put into words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -13,6 +14,8 @@ _ANSWERS = {
     "error": ("✗ error", "bold red"),
     "loop": ("✗ loop cut", "bold red"),
     "older": ("· not asked", "dim"),
+    "unpublished": ("· not published", "dim"),
+    "missed": ("✗ missed", "yellow"),
     "other-blueprint": ("· not asked", "dim"),
     "other-event": ("· not asked", "dim"),
 }
@@ -111,7 +114,36 @@ def _clause(clause: JsonDict) -> str:
     )
     answer = clause.get("answer")
     gave = f"  {answer}" if isinstance(answer, str) and answer not in ("true", "false") else ""
-    return text + gave + (f"  ({saw})" if saw else "")
+    return "\n".join([text + gave + (f"  ({saw})" if saw else ""), *_parts(clause, "  ")])
+
+
+def _parts(of: JsonDict, indent: str) -> list[str]:
+    """Its sub-expressions, each with what it gave; what has parts of its own before them."""
+    lines = []
+    for part in of.get("parts") or ():
+        if isinstance(part, dict):
+            answer = part.get("answer")
+            gave = "not asked" if answer is None else words.cut(str(answer), 60)
+            lines.append(f"{indent}{part.get('expression')}  → {gave}")
+            lines += _parts(part, indent + "  ")
+    return lines
+
+
+def decisions(found: Sequence[JsonDict]) -> list[Text]:
+    """How the condition nodes of a run were decided, branch by branch."""
+    lines = []
+    for decision in found:
+        lines.append(Text.assemble((str(decision.get("node")), "bold"), f"  {decision.get('reason')}"))
+        for branch in decision.get("branches") or ():
+            clause = branch.get("clause")
+            gave = "not asked" if clause is None else str(clause.get("answer"))
+            mark, style = ("✓", "green") if branch.get("taken") else ("✗" if clause else "·", "dim")
+            lines.append(Text(f"  {mark} {branch.get('identifier')}: {branch.get('expression')}  → {gave}", style))
+            lines += [Text(line, "dim") for line in _clause(clause).split("\n")[1:]] if clause else []
+            saw = [f"{each.get('path')} was {words.cut(words.compact(each.get('value')), 60)}" for each in
+                   (clause or {}).get("values") or ()]  # fmt: skip
+            lines += [Text(f"      {each}", "dim") for each in saw]
+    return lines
 
 
 def _last_key(path: object) -> str:

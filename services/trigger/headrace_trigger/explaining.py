@@ -3,7 +3,7 @@
 import orjson
 
 from headrace.contracts.entity_change import BadEventError, EntityChange, read_entity_change
-from headrace.core.explanation import Explanation, explain
+from headrace.core.explanation import Explanation, ShownPart, explain
 from headrace.core.expression import Evaluation
 from headrace.core.json import Json, JsonObject
 from headrace.core.matching import Listener
@@ -85,6 +85,11 @@ def _clauses(found: Explanation) -> list[Json]:
         {
             "expression": clause.expression, "answer": clause.answer, "holds": clause.holds,
             "values": [{"path": path, "value": value} for path, value in clause.values],
+            "parts": [_part(part) for part in clause.parts],
         }
         for clause in found.clauses
     ]  # fmt: skip
+
+
+def _part(part: ShownPart) -> JsonObject:
+    return {"expression": part.expression, "answer": part.answer, "parts": [_part(it) for it in part.parts]}

@@ -28,12 +28,12 @@ class Listeners:
                 or read_listeners(stored)
                 for stored in versions
             }
-            self._index = TriggerIndex(listener for listeners in self._known.values() for listener in listeners)
+            self._index = TriggerIndex(listener for listener in self.all() if listener.config.published)
             self._revision = revision
         return self._index
 
     def all(self) -> list[Listener]:
-        """Every listener of the index, by workflow."""
+        """Every event trigger by workflow, those that are not published too."""
         return [listener for listeners in self._known.values() for listener in listeners]
 
 
@@ -43,4 +43,4 @@ def read_listeners(stored: WorkflowVersion) -> list[Listener]:
     if parsed.definition is None:
         _log.error("workflow cannot be read", workflow=stored.identifier, version=stored.version)
         return []
-    return listeners_of(parsed.definition, stored.version, stored.created_at)
+    return listeners_of(parsed.definition, stored.version, stored.created_at, every=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.core import expression
+from headrace.core.breakdown import Part, break_down
 from headrace.core.expression import Answer, Failure, Path, Program
 from headrace.core.json import Json, JsonObject
 from headrace.core.matching import ACTIONS, Listener, judge, lookup
@@ -20,6 +21,17 @@ class Clause:
     answer: str
     holds: bool
     values: tuple[tuple[str, Json], ...]
+    parts: tuple["ShownPart", ...] = ()
+    """Its sub-expressions, where it has any that are more than a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """A sub-expression and what it gave, as text; None when nobody asked, since what was before it decided."""
+
+    expression: str
+    answer: str | None
+    parts: tuple["ShownPart", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,8 @@ def explain(
 ) -> Explanation:  # fmt: skip
     """The explanation for one listener. `answers` holds the answers of its foreign programs."""
     config = listener.config
+    if not config.published:
+        return Explanation(False, "unpublished", "the trigger is not published")
     if config.blueprint != blueprint:
         return Explanation(False, "other-blueprint", f"it listens to blueprint {config.blueprint}, not {blueprint}")
     if action not in ACTIONS[config.event_type]:
@@ -46,15 +60,22 @@ def explain(
         reason = f"it listens to the timer {config.property}, and this is {property_}"
         return Explanation(False, "other-event", reason)
     judgement = judge(listener, event, answers)
-    clauses = tuple(_clause(program, event, answers) for program in listener.programs)
+    clauses = tuple(clause_of(program, event, answers) for program in listener.programs)
     verdict = "matched" if judgement.matched else "error" if judgement.failed else "filtered"
     return Explanation(judgement.matched, verdict, judgement.reason, clauses)
 
 
-def _clause(program: Program, event: JsonObject, answers: Mapping[str, Answer]) -> Clause:
+def clause_of(program: Program, event: Json, answers: Mapping[str, Answer]) -> Clause:
+    """What a program gave for its input, with the values behind it. `answers` holds the answers of foreign programs."""
     answer = program.native(event) if program.native is not None else answers[program.text]
     values = tuple((_dotted(path), _shortened(lookup(event, path))) for path in dict.fromkeys(program.paths) if path)
-    return Clause(program.text.strip(), _shown(answer), answer is True, values)
+    parts = tuple(_part(part) for part in break_down(program.text, event))
+    return Clause(program.text.strip(), _shown(answer), answer is True, values, parts)
+
+
+def _part(part: Part) -> ShownPart:
+    answer = _shown(part.answer) if part.asked else None
+    return ShownPart(part.expression, answer, tuple(_part(it) for it in part.parts))
 
 
 def _shown(answer: Answer) -> str:

@@ -16,6 +16,7 @@ from headrace.core.jq.facts import read_paths, required_equalities
 from headrace.core.jq.lexer import OutsideSubset
 from headrace.core.jq.parser import parse_tree
 from headrace.core.jq.paths import Run
+from headrace.core.jq.syntax import Node
 from headrace.core.jq.values import NoOutput, Stop
 from headrace.core.json import Json
 
@@ -78,6 +79,11 @@ class Evaluation:
 
     programs: tuple[str, ...]
     input: bytes
+
+
+def run_tree(node: Node, root: Json) -> Answer:
+    """What a part of a native program gives for an input. Raises OutsideSubset for what is none."""
+    return _guard(compile_tree(node))(root)
 
 
 @lru_cache(maxsize=_CACHED_PROGRAMS)

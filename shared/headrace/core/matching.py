@@ -53,12 +53,12 @@ class Judgement:
     reason: str
 
 
-def listeners_of(definition: Definition, version: int, since_at: int) -> list[Listener]:
-    """The published event triggers of a workflow version."""
+def listeners_of(definition: Definition, version: int, since_at: int, every: bool = False) -> list[Listener]:
+    """The published event triggers of a workflow version; `every`: those that are not published, too."""
     found = []
     for node in definition.triggers:
         config = node.config
-        if isinstance(config, EventTrigger) and config.published:
+        if isinstance(config, EventTrigger) and (config.published or every):
             programs = tuple(expression.parse(text) for text in config.expressions)
             foreign = tuple(program.text for program in programs if program.native is None)
             found.append(Listener(definition.identifier, version, node.identifier, since_at, config, programs, foreign))

@@ -9,7 +9,7 @@ from headrace.contracts import cloudevents, entity_change
 from headrace.contracts.entity_change import BadEventError, EntityChange
 from headrace.contracts.envelope import TRACEPARENT, trace_headers
 from headrace.core.errors import Problem
-from headrace.core.json import JsonObject
+from headrace.core.json import Json, JsonObject
 from headrace.ports.log import Message, Record, TopicPartition
 from headrace_api import presenters
 from headrace_api.access import require_operator
@@ -82,11 +82,29 @@ async def try_event(request: Request) -> Response:
     return answer({"triggers": await context.ports.explainer.would_match(event.change.event)})
 
 
+_OF_WORKFLOW = (Parameter("workflow", "Only what triggers of this workflow said."),)
+
+
 @router.get(
-    "/events/{event_id}/explain", **operation("Explain an event", "ExplainAnswer", errors=("forbidden", "not_found"))
+    "/events/{event_id}/decisions",
+    **operation(
+        "Explain an event (alias)", "ExplainAnswer", parameters=_OF_WORKFLOW, errors=("forbidden", "not_found")
+    ),
+)
+async def decisions_on_event(request: Request) -> Response:
+    """The same as GET /v1/events/{event_id}/explain."""
+    return await explain_event(request)
+
+
+@router.get(
+    "/events/{event_id}/explain",
+    **operation("Explain an event", "ExplainAnswer", parameters=_OF_WORKFLOW, errors=("forbidden", "not_found")),
 )
 async def explain_event(request: Request) -> Response:
-    """Why each trigger that was considered for a past event did or did not fire."""
+    """Why each trigger did or did not fire for a past event, with what its expressions gave and the values they saw.
+
+    Triggers are listed that listen to another blueprint, or are not published, too.
+    """
     event_id: str = request.path_params["event_id"]
     require_operator(request, "Explaining events")
     ports = context_of(request).ports
@@ -100,6 +118,10 @@ async def explain_event(request: Request) -> Response:
             "keeps, or no trigger listens to its blueprint."
         )
         raise ApiError("not_found", message)
+    workflow, verdicts = query_of(request)["workflow"], explained.get("verdicts")
+    if workflow is not None and isinstance(verdicts, list):
+        of_it: list[Json] = [it for it in verdicts if isinstance(it, dict) and it.get("workflow") == workflow]
+        explained = {**explained, "verdicts": of_it}
     return answer({"explanation": explained})
 
 

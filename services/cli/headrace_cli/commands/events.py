@@ -1,6 +1,6 @@
 """`headrace events send` and `headrace explain`: entity changes, and what became of them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,17 +71,25 @@ def try_events(
 
 def explain(
     context: typer.Context,
-    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="As `headrace events send` prints it.")],
+    event_id: Annotated[
+        str, typer.Argument(metavar="EVENT_ID|RUN", help="As `headrace events send` prints it, or a run, wfr_...")
+    ],
+    workflow: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Only what the triggers of this workflow said.")
+    ] = None,
 ) -> None:
-    """Say why an event did, or did not, start runs.
+    """Say why an event did, or did not, start runs, or why a run took its branches.
 
-    Lists every workflow that was considered, and the clause that said no with the values that it saw.
+    Lists every trigger that was considered, and the clause that said no with the values that it saw.
     """
     from headrace_cli import explanation
 
     session = Session.of(context)
     with session.client() as client:
-        answer = client.explain(event_id)
+        if event_id.startswith("wfr_"):
+            _print_decisions(session, client.decisions(event_id))
+            return
+        answer = client.explain(event_id, workflow)
     if session.json:
         session.print_json(answer)
         return
@@ -96,6 +104,17 @@ def _print(session: Session, explained: "Explanation") -> None:
         session.print_lines(explanation.table(explained, session.out.width))
     else:
         session.out.print(explanation.NOBODY)
+
+
+def _print_decisions(session: Session, decisions: "list[dict[str, Any]]") -> None:
+    from headrace_cli import explanation
+
+    if session.json:
+        session.print_json(decisions)
+    elif not decisions:
+        session.out.print("The run came to no condition.")
+    else:
+        session.print_lines(explanation.decisions(decisions))
 
 
 def _outcome(explanation: "Explanation | None") -> str:
