@@ -98,7 +98,9 @@ async def test_a_form_shows_itself_and_how_far_it_is(world: World) -> None:
         "description": "Well?", "userInputs": FORM, "responders": {"roles": ["Member"]}, "responses": [given],
         "outlet": None, "mayRespond": True,
         "blockedOn": {
-            "kind": "person", "until": None, "responders": {"roles": ["Member"]},
+            "kind": "person", "until": None,
+            "reason": "people (approve 1 of 2, reject 0 of 1), by roles Member",
+            "responders": {"roles": ["Member"]},
             "responses": [
                 {"outlet": "approve", "given": 1, "needed": 2}, {"outlet": "reject", "given": 0, "needed": 1},
             ],

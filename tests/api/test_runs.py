@@ -224,7 +224,10 @@ async def test_a_run_is_shown_with_every_field_of_the_specification(world: World
     assert call["node"] == {"identifier": "call"}
     assert (call["nodeTitle"], call["nodeConfigType"], call["attempt"]) == ("Call", "WEBHOOK", 1)
     assert call["output"] == {"response": {"status": 202}}
-    assert call["blockedOn"] == {"kind": "report", "until": "2026-11-22T09:01:00.000Z"}
+    assert call["blockedOn"] == {
+        "kind": "report", "until": "2026-11-22T09:01:00.000Z",
+        "reason": "a report, until 2026-11-22T09:01:00.000Z at most",
+    }  # fmt: skip
     assert call["nodeRunLogs"] == [
         {
             "logLevel": "INFO", "log": "accepted", "level": "INFO", "message": "accepted", "tags": {"step": "1"},

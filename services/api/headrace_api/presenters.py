@@ -6,8 +6,8 @@ Our own additions beside the spec's fields: `statusLabel`, `error`, `attempt`, `
 
 from collections.abc import Iterable
 
-from headrace.core import ids
-from headrace.core.definition import DELAY, Definition, Node, SelfServeTrigger
+from headrace.core import blocking, ids
+from headrace.core.definition import Definition, Node, SelfServeTrigger
 from headrace.core.explanation import Clause, ShownPart
 from headrace.core.json import Json, JsonObject
 from headrace.core.responses import responders_of, tally
@@ -118,7 +118,7 @@ def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = T
         "failedAttempts": [
             {"attempt": failed.attempt, "at": iso(failed.at), "error": failed.error} for failed in it.failed_attempts
         ],
-        "blockedOn": blocked_on(it, of),
+        "blockedOn": blocked_on(it, of, node),
         "externalRunId": it.external_run_id,
         "links": list(it.links),
         "createdAt": iso(it.created_at),
@@ -135,20 +135,13 @@ def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = T
     return shown
 
 
-def blocked_on(it: NodeRun, of: Run) -> JsonObject | None:
-    """What an unfinished node run waits for, and until when at most; None when it is over."""
-    if it.status == "COMPLETED":
+def blocked_on(it: NodeRun, of: Run, node: Node | None) -> JsonObject | None:
+    """What an unfinished node run waits for, and until when; None when it is over."""
+    found = blocking.blocked_on(it, of, node)
+    if found is None:
         return None
-    kind = {"running": "answer", "waiting": "report", "polling": "report", "retrying": "retry"}.get(it.phase, "answer")
-    if it.phase == "waiting" and it.type == "INPUT":
-        kind = "person"
-    if it.type == DELAY:
-        kind = "delay"
-    if it.children is not None:
-        kind = "children"
-    due = min((timer.due_at for timer in of.timers if timer.node == it.node), default=None)
-    shown: JsonObject = {"kind": kind, "until": _iso(due)}
-    if kind == "person":
+    shown: JsonObject = {"kind": found.kind, "until": _iso(found.until), "reason": found.reason}
+    if found.kind == "person":
         shown["responses"] = [{"outlet": one.outlet, "given": one.given, "needed": one.needed} for one in tally(it)]
         shown["responders"] = responders_of(it)
     return shown

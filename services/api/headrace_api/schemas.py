@@ -185,6 +185,8 @@ class BlockedOn(_Shown):
     child runs, or the end of a delay."""
     until: Instant | None
     """When the engine looks at it again by itself."""
+    reason: str
+    """The same in words."""
     responses: list[OutletTally] | None = None
     """How far each way out of an INPUT node is."""
     responders: dict[str, AnyJson] | None = None

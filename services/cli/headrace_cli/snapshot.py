@@ -174,14 +174,10 @@ _WAITS = {"report": "WAITING", "person": "WAITING", "children": "RUNNING", "dela
 
 
 def _waits_for(blocked: Mapping[str, Any]) -> str | None:
-    """What the node run waits for, in words; for people with how far each way out is."""
+    """What the node run waits for, in words."""
     words = {"report": "a report", "person": "a person", "children": "child runs", "delay": "its time"}
     text = words.get(str(blocked.get("kind")))
-    tallies = [each for each in blocked.get("responses") or () if isinstance(each, dict)]
-    if text is None or not tallies:
-        return text
-    shown = (f"{it.get('outlet')} {it.get('given')} of {it.get('needed')}" for it in tallies)
-    return f"{text} ({', '.join(shown)})"
+    return None if text is None else str(blocked.get("reason") or text)
 
 
 def _state(node: JsonDict) -> str:

@@ -39,7 +39,7 @@ async def get_responses(request: Request) -> Response:
                 "responders": responses.responders_of(node),
                 "responses": list[Json](responses.responses_of(node)),
                 "outlet": node.outlet,
-                "blockedOn": presenters.blocked_on(node, run),
+                "blockedOn": presenters.blocked_on(node, run, None),
                 "mayRespond": refusal is None,
             }
         }
