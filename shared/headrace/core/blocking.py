@@ -47,7 +47,7 @@ def _reason(kind: BlockedKind, node_run: NodeRun, run: Run, node: Node | None, u
         case "answer":
             return f"the answer to attempt {node_run.attempt}{by}"
         case "retry":
-            return f"attempt {node_run.attempt + 1}{_most(node)}{'' if until is None else f' at {iso(until)}'}"
+            return f"attempt {node_run.attempt + 1}{_most(node)}{_at(until)}. {node_run.error or ''}".strip()
         case "children":
             return f"{_open_children(node_run)}{by}"
         case "delay":
@@ -56,6 +56,10 @@ def _reason(kind: BlockedKind, node_run: NodeRun, run: Run, node: Node | None, u
             return f"{_people(node_run)}{by}"
         case "report":
             return _report(node_run, run, by)
+
+
+def _at(until: int | None) -> str:
+    return "" if until is None else f" at {iso(until)}"
 
 
 def _most(node: Node | None) -> str:

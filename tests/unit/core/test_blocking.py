@@ -28,12 +28,12 @@ def test_a_call_under_way_waits_for_its_answer() -> None:
 
 def test_a_planned_attempt_says_which_of_how_many_and_when() -> None:
     scenario = waiting(webhook("it", retry={"maxAttempts": 5, "backoffSeconds": 60}))
-    scenario.answer("it", Failed("status", "no", retryable=True))
+    scenario.answer("it", Failed("status", "The receiver is busy.", retryable=True))
 
     found = blocked(scenario)
     assert found.kind == "retry"
     assert found.until is not None
-    assert found.reason == f"attempt 2 of 5 at {iso(found.until)}"
+    assert found.reason == f"attempt 2 of 5 at {iso(found.until)}. The receiver is busy."
     unknown = blocked_on(scenario.node("it"), scenario.state, None)
     assert unknown is not None
     assert unknown.reason.startswith("attempt 2 at ")

@@ -27,7 +27,7 @@ PARTIES: dict[str, tuple[type[ThirdParty], dict[str, Any], str]] = {
 MISHAPS: dict[str, tuple[Mishap, str]] = {
     "garbage": (GARBAGE, "is not JSON"),
     "too much": (flooding, "is longer than we read"),
-    "never": (stalling, "within 0.2 s"),
+    "never": (stalling, "within the call's 0.2 s"),
     "redirect": (answering(302, {}, Location="http://169.254.169.254/latest/meta-data"), "It has moved"),
     "closes": (closing, ""),
     "half": (truncating, ""),
