@@ -50,6 +50,8 @@ async def test_a_response_becomes_a_command_with_the_forms_defaults(world: World
         (None, "machine", 201),
         (None, "ben", 404),
         ({}, "maya", 201),
+        ({"users": [], "teams": []}, "maya", 201),
+        ({"users": [], "teams": []}, "ben", 404),
         ({"users": ["MAYA@example.com"]}, "maya", 201),
         ({"users": ["u_ben"]}, "ben", 201),
         ({"users": ["u_ben"]}, "maya", 403),

@@ -22,11 +22,12 @@ class WakeCycles:
         if own is None or not (own.writes or own.calls):
             return ()
         versions = await self._definitions.all()
-        unknown = [it for it in versions if (it.identifier, it.version) not in self._known]
+        known = self._known  # another save may replace it while this one reads
+        unknown = [it for it in versions if (it.identifier, it.version) not in known]
         read = await asyncio.to_thread(lambda: [_read(it.document) for it in unknown])
-        found = dict(zip(((it.identifier, it.version) for it in unknown), read, strict=True))
-        self._known = {key: found[key] if key in found else self._known[key] for key in _keys(versions)}
-        cycle = find_cycle(own, [it for it in self._known.values() if it is not None])
+        found = dict(zip(_keys(unknown), read, strict=True))
+        self._known = now = {key: found[key] if key in found else known[key] for key in _keys(versions)}
+        cycle = find_cycle(own, [it for it in now.values() if it is not None])
         if cycle is None:
             return ()
         at, way = cycle

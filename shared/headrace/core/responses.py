@@ -47,7 +47,7 @@ def form_of(node_run: NodeRun) -> JsonObject:
 def responders_of(node_run: NodeRun) -> JsonObject:
     """Who may respond, as it was rendered; empty when the author named nobody."""
     responders = _config(node_run).get("responders")
-    return responders if isinstance(responders, dict) else {}
+    return {name: named for name, named in responders.items() if named} if isinstance(responders, dict) else {}
 
 
 def notices_of(node_run: NodeRun) -> list[tuple[int, JsonObject]]:
