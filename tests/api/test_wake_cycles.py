@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from headrace.ports.stores import WorkflowVersion
+from headrace_api.wake_cycles import WakeCycles
 from tests.api.world import World, workflow
 
 
@@ -20,24 +22,36 @@ def writer(identifier: str, hears: str, writes: str, **more: Any) -> dict[str, A
     }
 
 
-async def test_saves_at_the_same_time_see_each_other_and_none_of_them_fails(world: World) -> None:
-    for number in range(12):
-        await world.call("admin", "POST", "/v1/workflows", writer(f"w{number}", f"b{number}", f"b{number + 1}"))
+class Moving:
+    """A definition store whose answers were written down beforehand."""
 
-    answers = await asyncio.gather(
-        *(
-            world.call(
-                "admin", "PUT", f"/v1/workflows/w{number}", writer(f"w{number}", f"b{number}", "z", title=str(n))
-            )
-            for n in range(3)
-            for i in range(12)
-        )
-    )
+    def __init__(self, *answers: list[WorkflowVersion]) -> None:
+        self._answers = list(answers)
 
-    assert {response.status_code for response in answers} <= {200, 409}
-    closing = await world.call("admin", "POST", "/v1/workflows", writer("last", "z", "b5"))
-    (warning,) = [it for it in closing.json()["warnings"] if it["code"] == "wake-cycle"]
-    assert "last > w5 > last" in warning["message"]
+    async def all(self) -> list[WorkflowVersion]:
+        return self._answers.pop(0)
+
+
+def version(number: int, document: dict[str, Any]) -> WorkflowVersion:
+    return WorkflowVersion(document["identifier"], number, document, "me", 0, "me", 0)
+
+
+async def test_saves_at_the_same_time_do_not_disturb_each_other() -> None:
+    large = writer("large", "x", "y")
+    large["nodes"] += [
+        {"identifier": f"n{number}", "config": {"type": "WEBHOOK", "url": "https://a.b/{{ .outputs.heard }}"}}
+        for number in range(95)
+    ]
+    before, after = writer("a", "one", "two"), writer("a", "one", "three")
+    many = [version(1, {**large, "identifier": f"large{number}"}) for number in range(40)]
+    store: Any = Moving([version(1, before)], [version(1, before), *many], [version(2, after)])
+    cycles = WakeCycles(store)
+    await cycles.warn(writer("first", "x", "y"))
+
+    slow, fast = await asyncio.gather(cycles.warn(writer("b", "two", "one")), cycles.warn(writer("c", "two", "one")))
+
+    assert [problem.message for problem in slow] == ["This workflow can wake itself: b > a > b."]
+    assert fast == ()
 
 
 async def test_a_deleted_workflow_wakes_nobody(world: World) -> None:

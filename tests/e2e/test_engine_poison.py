@@ -236,7 +236,7 @@ async def test_odd_requests_are_answered_with_a_failure_instead_of_ending_the_in
         {"config": None}, {"config": []}, {"config": {}}, {"config": {"url": 7}}, {"config": {"url": url, "method": 7}},
         {"config": {"url": url, "headers": []}}, {"config": {"url": url}, "timeoutSeconds": -5},
         {"config": {"url": url}, "nodeRunId": "a.b\n"}, {"config": {"url": url}, "runId": "line\nbreak"},
-        {"config": {"url": url}, "nodeType": "EXPLODE"}, {"config": {"url": url, "agent": True}},
+        {"config": {"url": url}, "nodeType": "EXPLODE"},
         {"config": {"url": url + "\u0000"}}, {"config": {"url": "http://" + "a" * 70_000}},
     ]  # fmt: skip
 

@@ -50,7 +50,10 @@ class Wakes:
 
 
 def wakes_of(definition: Definition) -> Wakes:
-    """What matters of a workflow. A blueprint that a template names is known when the run is there only: left out."""
+    """What matters of a workflow. A blueprint that a template names is known when the run is there only: left out.
+
+    So is a call of itself, of which authors are warned anyway (`recursive-workflow`).
+    """
     writes, calls = [], []
     for node in definition.nodes.values():
         if not isinstance(node.config, Action):
@@ -59,7 +62,8 @@ def wakes_of(definition: Definition) -> Wakes:
         if node.config.type == "UPSERT_ENTITY":
             writes += _writes(config, f"{node.pointer}/config")
         elif node.config.type in CHILD_TYPES and isinstance(name := config.get("workflowIdentifier"), str):
-            calls.append((name, f"{node.pointer}/config/workflowIdentifier"))
+            if name != definition.identifier:
+                calls.append((name, f"{node.pointer}/config/workflowIdentifier"))
     heard = [it.config for it in definition.triggers if isinstance(it.config, EventTrigger) and it.config.published]
     return Wakes(
         definition.identifier,

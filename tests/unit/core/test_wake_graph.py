@@ -47,6 +47,7 @@ def test_a_workflow_that_writes_what_it_hears_can_wake_itself(event: str) -> Non
         ({**hears("service"), "published": False}, upserts("service")),
         (hears("service", "TIMER_EXPIRED", propertyIdentifier="ttl"), upserts("service", tier="gold")),
         (START, upserts("service")),
+        (START, calls("w")),
     ],
 )
 def test_what_does_not_lead_back_is_no_cycle(configs: tuple[dict[str, Any], ...]) -> None:
