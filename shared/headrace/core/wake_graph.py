@@ -61,9 +61,8 @@ def wakes_of(definition: Definition) -> Wakes:
         config = node.config.config
         if node.config.type == "UPSERT_ENTITY":
             writes += _writes(config, f"{node.pointer}/config")
-        elif node.config.type in CHILD_TYPES and isinstance(name := config.get("workflowIdentifier"), str):
-            if name != definition.identifier:
-                calls.append((name, f"{node.pointer}/config/workflowIdentifier"))
+        elif node.config.type in CHILD_TYPES and config.get("workflowIdentifier") != definition.identifier:
+            calls.append((str(config.get("workflowIdentifier")), f"{node.pointer}/config/workflowIdentifier"))
     heard = [it.config for it in definition.triggers if isinstance(it.config, EventTrigger) and it.config.published]
     return Wakes(
         definition.identifier,
