@@ -70,6 +70,7 @@ class Engine:
         self.callers = open_callers(
             settings.egress.policy(), settings.actions(), lambda: self.clock.now() / 1000, self._signing
         )
+        self.metrics.watch_circuits(lambda: self.callers.circuits.open(self.clock.monotonic()))
         self._wire()
 
     @property

@@ -66,6 +66,7 @@ class InvokerProcess(WorkerProcess):
         secrets = SigningSecrets((settings.signing_secret.get_secret_value(),))
         actions = settings.actions()
         self._callers = open_callers(settings.egress.policy(), actions, lambda: self.clock.now() / 1000, secrets)
+        self.metrics.watch_circuits(lambda: self._callers.circuits.open(self.clock.monotonic()))
         performers = make_performers(
             self._callers,
             MongoCatalog(self.database),

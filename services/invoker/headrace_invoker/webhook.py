@@ -120,7 +120,7 @@ def _failure(request: InvokeNode, failure: CallFailure) -> Failed:
     if failure.sent and request.delivery == "at_most_once" and retryable:
         message = f"{failure.message} The receiver may or may not have done its work, and delivery is at most once."
         return Failed("unknown-outcome", message)
-    return Failed(kind, failure.message, retryable)
+    return Failed(kind, failure.message, retryable, retry_after_seconds=failure.retry_after_seconds)
 
 
 def read_body(body: bytes) -> Json:

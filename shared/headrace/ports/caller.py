@@ -83,7 +83,7 @@ class CallResponse:
 
 
 FailureKind = Literal[
-    "refused", "dns", "connect", "tls", "timeout", "reset", "protocol", "too-large", "invalid", "redirect"
+    "refused", "dns", "connect", "tls", "timeout", "reset", "protocol", "too-large", "invalid", "redirect", "circuit"
 ]
 """Why a call gave no response.
 
@@ -91,6 +91,7 @@ refused: our rules forbid the address, port or host. invalid: the request itself
 too-large: the request's body or the answer's headers exceed their limit. dns, connect, tls: no connection came about.
 timeout: the deadline, or the time limit for connecting, passed. reset: the connection ended before the answer did.
 protocol: what came back was not HTTP as we understand it. redirect: a redirect was not followed, and why.
+circuit: so many calls to the host were in vain of late that this one was not made.
 """
 
 
@@ -106,6 +107,8 @@ class CallFailure:
     message: str
     sent: bool
     elapsed_seconds: float
+    retry_after_seconds: float | None = None
+    """When another call may be of use, where that is known."""
 
 
 CallOutcome = CallResponse | CallFailure

@@ -1,9 +1,9 @@
 """Metrics: every name in one place (docs/metrics.md lists them). Labels never carry ids."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from headrace.core.events import Event, NodeCompleted, RunCompleted, RunStarted
 
@@ -31,6 +31,7 @@ class Metrics:
         self._calls = Histogram(
             "headrace_attempt_duration_seconds", "Time of one attempt", ["type"], registry=self.registry
         )
+        self._circuits = Gauge("headrace_circuits_open", "Hosts that are not called now", registry=self.registry)
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
     def transitions(self, events: Iterable[Event]) -> None:
@@ -75,6 +76,10 @@ class Metrics:
         """Count an attempt of an action."""
         self._count(self._attempts, type_, outcome)
         self._calls.labels(type_).observe(seconds)
+
+    def watch_circuits(self, open_now: Callable[[], int]) -> None:
+        """Show how many circuits are open, asked whenever somebody reads."""
+        self._circuits.set_function(open_now)
 
     def _count(self, counter: Counter, *labels: str, by: int = 1) -> None:
         key = (counter, labels)

@@ -117,7 +117,10 @@ def read_answer(
         kind = FAILURE_KINDS.get(outcome.kind, "connection")
         retryable = kind in ("connection", "timeout")
         unknown = outcome.sent and changes and retryable
-        raise TroubleError(kind, f"{where}: {outcome.message}.", retryable=retryable, unknown=unknown)
+        raise TroubleError(
+            kind, f"{where}: {outcome.message}.", retryable=retryable, unknown=unknown,
+            retry_after_seconds=outcome.retry_after_seconds,
+        )  # fmt: skip
     answer = Answer(outcome.status, outcome.headers, outcome.body, where, outcome.truncated, changes)
     if 200 <= outcome.status < 300 or outcome.status in wanted:
         return answer

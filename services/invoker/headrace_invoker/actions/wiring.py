@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from headrace.adapters.http.caller import HttpCaller
+from headrace.adapters.http.caller import HttpCaller, make_circuits
 from headrace.adapters.http.policy import EgressPolicy
 from headrace.contracts.topics import TopicNames
+from headrace.core.circuit import Circuits
 from headrace.ports.caller import Caller, SigningSecrets
 from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
@@ -45,10 +46,14 @@ class ActionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """The doors out: one for the calls of workflows, one for the third parties that the operator named."""
+    """The doors out: one for the calls of workflows, one for the third parties that the operator named.
+
+    Both know the same `circuits`.
+    """
 
     webhooks: Caller
     third_parties: Caller
+    circuits: Circuits
 
     async def close(self) -> None:
         """Close every connection."""
@@ -72,7 +77,9 @@ def open_callers(
         allowed_hosts=(*policy.allowed_hosts, *(host for host in hosts if not _is_address(host))),
         allowed_networks=(*policy.allowed_networks, *literal),
     )  # fmt: skip
-    return Callers(HttpCaller(policy, now=now, secrets=secrets), HttpCaller(wider, now=now))
+    circuits = make_circuits(policy)
+    webhooks = HttpCaller(policy, now=now, secrets=secrets, circuits=circuits)
+    return Callers(webhooks, HttpCaller(wider, now=now, circuits=circuits), circuits)
 
 
 def make_performers(

@@ -16,17 +16,22 @@ from headrace.adapters.http.deadline import Deadline
 from headrace.adapters.http.failures import explain
 from headrace.adapters.http.gates import Gates
 from headrace.adapters.http.headers import admit, drop_body_headers, keep_harmless, write_head
-from headrace.adapters.http.policy import EgressPolicy, matches_host
+from headrace.adapters.http.policy import MOST_CIRCUIT_PAUSE_SECONDS, EgressPolicy, matches_host
 from headrace.adapters.http.resolver import Resolver, SystemResolver
 from headrace.adapters.http.signature import WEBHOOK_ID, sign
 from headrace.adapters.http.targets import Complaint, Target, parse_target
 from headrace.adapters.http.transport import Connections
-from headrace.ports.caller import CallFailure, CallOutcome, CallRequest, CallResponse, SigningSecrets
+from headrace.core.circuit import CircuitRule, Circuits
+from headrace.core.times import iso
+from headrace.ports.caller import CallFailure, CallOutcome, CallRequest, CallResponse, FailureKind, SigningSecrets
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that need not say that they have no body."""
+_NOBODY_THERE: frozenset[FailureKind] = frozenset({"dns", "connect", "tls", "timeout", "reset"})
+_GATEWAY_ERRORS = frozenset({502, 503, 504})
+"""Said by what stands before the host, about the host. Any other status comes from somebody who is there."""
 # No full stop: it separates the id from the timestamp in what is signed.
 _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
 
@@ -50,11 +55,20 @@ class _NoCallError(Exception):
         self.complaint = complaint
 
 
+class _CircuitOpenError(Exception):
+    """Raised when a host is not called for so many seconds more."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__()
+        self.wait_seconds = wait_seconds
+
+
 class HttpCaller:
     """Calls over HTTP/1.1. Use it in one event loop; close it there.
 
     `now` gives epoch seconds, for signatures. `secrets` sign every call whose request brings none of its own. `tls`
-    replaces the trust in the system's certificate authorities, for instance by one's own.
+    replaces the trust in the system's certificate authorities, for instance by one's own. `circuits` are what several
+    callers of a process know together of hosts that cannot be reached.
     """
 
     def __init__(
@@ -65,6 +79,7 @@ class HttpCaller:
         resolver: Resolver | None = None,
         secrets: SigningSecrets | None = None,
         tls: ssl.SSLContext | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         self._policy = policy
         self._rules = AddressRules(policy)
@@ -74,6 +89,7 @@ class HttpCaller:
         self._secrets = secrets
         self._connections = Connections(policy, self._rules, self._resolver, tls)
         self._gates = Gates(policy.per_host_concurrency)
+        self._circuits = circuits if circuits is not None else make_circuits(policy)
         self._closed = False
 
     async def call(self, request: CallRequest) -> CallOutcome:
@@ -89,8 +105,12 @@ class HttpCaller:
             return CallResponse(status, headers, body.data, body.truncated, time.monotonic() - started)
         except _NoCallError as error:
             kind, message = error.complaint.kind, error.complaint.message
+        except _CircuitOpenError as error:
+            return self._not_called(attempt, error.wait_seconds, time.monotonic() - started)
         except Exception as error:  # the port's promise: whatever goes wrong is an outcome
             kind, message = explain(error, attempt, request.timeout_seconds, self._policy.connect_timeout_seconds)
+            if kind in _NOBODY_THERE and attempt.phase != "queue":
+                self._circuits.missed(attempt.place, attempt.began_at, time.monotonic())
         return CallFailure(kind, message, attempt.sent, time.monotonic() - started)
 
     async def close(self) -> None:
@@ -98,6 +118,11 @@ class HttpCaller:
         self._closed = True
         self._connections.close()
         await self._resolver.close()
+
+    def _not_called(self, attempt: Attempt, wait_seconds: float, elapsed_seconds: float) -> CallFailure:
+        until = iso(int((self._now() + wait_seconds) * 1000))
+        message = f"circuit open for {attempt.place} until {until}: calls to it were in vain, so this one was not made"
+        return CallFailure("circuit", message, attempt.sent, elapsed_seconds, wait_seconds)
 
     def _prepare(self, request: CallRequest) -> _Hop | Complaint:
         """The first hop, or why there is none."""
@@ -143,12 +168,19 @@ class HttpCaller:
         while True:
             target = hop.target
             attempt.aim(target.host, target.place)
+            _check_open(self._circuits.wait(target.place, time.monotonic()))  # before it waits for a turn
             await self._gates.enter(target.place)
             try:
+                attempt.began_at = time.monotonic()
+                _check_open(self._circuits.enter(target.place, attempt.began_at))
                 attempt.phase = "connect"
                 status, headers, body = await self._exchange(hop, attempt)
             finally:
                 self._gates.leave(target.place)
+            if status in _GATEWAY_ERRORS:
+                self._circuits.missed(target.place, attempt.began_at, time.monotonic())
+            else:
+                self._circuits.reached(target.place)
             if not self._policy.max_redirects or status not in _REDIRECTS or "location" not in headers:
                 return status, headers, body
             redirects += 1
@@ -212,3 +244,16 @@ class HttpCaller:
         if url.origin() != hop.target.url.origin():
             headers, signing = keep_harmless(headers), None
         return _Hop(method, target, headers, body, signing)
+
+
+def make_circuits(policy: EgressPolicy) -> Circuits:
+    """What callers under this policy know of hosts that cannot be reached."""
+    rule = CircuitRule(
+        policy.circuit_misses, pause_seconds=policy.circuit_pause_seconds, most_pause_seconds=MOST_CIRCUIT_PAUSE_SECONDS
+    )
+    return Circuits(rule)
+
+
+def _check_open(wait_seconds: float | None) -> None:
+    if wait_seconds is not None:
+        raise _CircuitOpenError(wait_seconds)

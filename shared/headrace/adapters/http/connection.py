@@ -32,6 +32,8 @@ class Attempt:
     sent: bool = False
     """Over all hops of a redirect."""
     refusal: str = ""
+    began_at: float = 0.0
+    """When the hop had its turn, by the monotonic clock."""
 
     def aim(self, host: str, place: str) -> None:
         """Begin the next hop."""

@@ -37,6 +37,8 @@ SERVICE_PORTS: frozenset[int] = frozenset(
 )
 """Ports from 1024 on where a data store, broker or control plane usually listens: never a webhook's receiver."""
 
+MOST_CIRCUIT_PAUSE_SECONDS = 60.0
+
 
 class EgressPolicyError(HeadraceError):
     """Raised for a policy that cannot hold: a broken network, host or limit. The message names the setting."""
@@ -69,6 +71,10 @@ class EgressPolicy:
     """For DNS, TCP and TLS together; the call's own deadline may cut it shorter."""
     per_host_concurrency: int = 32
     """Calls in flight to one scheme, host and port. Further ones wait in the order they came."""
+    circuit_misses: int = 10
+    """So many calls in a row that do not get through to a host and port open its circuit; 0: nothing does."""
+    circuit_pause_seconds: float = 5.0
+    """For so long a circuit is open at first; it doubles up to a minute while the host cannot be reached."""
     user_agent: str = "Headrace"
 
     def __post_init__(self) -> None:
@@ -82,6 +88,12 @@ class EgressPolicy:
                 raise EgressPolicyError(f"{name} must be at least 1")
         if not 0 <= self.max_redirects <= 3:
             raise EgressPolicyError("max_redirects must be between 0 and 3")
+        if self.circuit_misses < 0:
+            raise EgressPolicyError("circuit_misses must be at least 0")
+        if not 0 < self.circuit_pause_seconds <= MOST_CIRCUIT_PAUSE_SECONDS:
+            raise EgressPolicyError(
+                f"circuit_pause_seconds must be greater than 0, and at most {MOST_CIRCUIT_PAUSE_SECONDS:g}"
+            )
         if not self.connect_timeout_seconds > 0:
             raise EgressPolicyError("connect_timeout_seconds must be greater than 0")
         if not self.user_agent.isascii() or not self.user_agent.isprintable():

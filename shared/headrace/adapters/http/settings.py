@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
-from headrace.adapters.http.policy import EgressPolicy
+from headrace.adapters.http.policy import MOST_CIRCUIT_PAUSE_SECONDS, EgressPolicy
 
 
 def _split(value: Any) -> Any:
@@ -31,6 +31,8 @@ class Egress(BaseModel):
     denied_networks: Names = ()
     max_redirects: Annotated[int, Field(ge=0, le=3)] = 0
     per_host_concurrency: Annotated[int, Field(ge=1)] = 32
+    circuit_misses: Annotated[int, Field(ge=0)] = 10
+    circuit_pause_seconds: Annotated[float, Field(gt=0, le=MOST_CIRCUIT_PAUSE_SECONDS)] = 5.0
 
     def policy(self) -> EgressPolicy:
         """The whole policy, what cannot be configured included. Raises EgressPolicyError."""
@@ -40,4 +42,6 @@ class Egress(BaseModel):
             denied_networks=self.denied_networks,
             max_redirects=self.max_redirects,
             per_host_concurrency=self.per_host_concurrency,
+            circuit_misses=self.circuit_misses,
+            circuit_pause_seconds=self.circuit_pause_seconds,
         )

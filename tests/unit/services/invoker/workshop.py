@@ -16,7 +16,7 @@ from headrace.ports.log import Message, Record, TopicPartition
 from headrace.ports.stores import Claim
 from headrace.runtime.metrics import Metrics
 from headrace_invoker.handler import Invoker
-from headrace_invoker.performance import Performance, Performers
+from headrace_invoker.performance import Performance, Performer, Performers
 from headrace_invoker.settings import InvokerSettings
 from tests.conformance.samples import ManualClock
 from tests.unit.services.parts import Faulty, record, soon
@@ -57,7 +57,7 @@ class Hands:
 class Workshop:
     """An invoker at work: embedded ports that fail on demand, its finisher running, records handed over by hand."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, webhooks: Performer | None = None, **settings: Any) -> None:
         self.clock = ManualClock()
         self.log = Faulty(EmbeddedLog(self.clock, partitions=1))
         self.claims = Faulty(EmbeddedClaimStore(self.clock))
@@ -66,7 +66,7 @@ class Workshop:
         self.fresh = True
         self._offset = 0
         ports: Any = self
-        performers = Performers({"WEBHOOK": self.hands, "GITHUB": self.hands}, asking=frozenset({"GITHUB"}))
+        performers = Performers({"WEBHOOK": webhooks or self.hands, "GITHUB": self.hands}, asking=frozenset({"GITHUB"}))
         chosen = InvokerSettings(
             **{"lease_seconds": LEASE_MS / 1000, "drain_seconds": 5.0, "gather_seconds": 0.001, **settings}
         )
