@@ -130,6 +130,52 @@ async def test_a_schedule_starts_one_run_however_many_trigger_services_there_are
     assert len(receiver.calls) == 1
 
 
+async def test_entities_installations_people_and_delays_go_through_the_services(
+    shared: dict[str, str], receiver: Receiver
+) -> None:
+    topics = {**shared, "HEADRACE_INSTALLATION_TOPICS": '["ops"]'}
+    form = {"properties": {}, "buttons": [{"identifier": "yes"}]}
+    mapping = {"identifier": "x", "properties": {"tier": "gold"}}
+    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
+    pause = {"identifier": "pause", "config": {"type": "DELAY", "seconds": 0.1}}
+    write = {"type": "UPSERT_ENTITY", "blueprintIdentifier": "service", "mapping": mapping}
+    work = {
+        "type": "INTEGRATION_ACTION", "installationId": "ops", "integrationProvider": "ours",
+        "integrationInvocationType": "greet", "integrationActionExecutionProperties": {},
+    }  # fmt: skip
+    ask = {"type": "INPUT", "userInputs": form, "outlets": [{"identifier": "yes"}]}
+    nodes = [start, pause, *({"identifier": name, "config": it} for name, it in (("write", write), ("do", work)))]
+    async with installed(topics) as installation:
+        blueprint = {"identifier": "service", "schema": {"properties": {"tier": {"type": "string"}}}}
+        await installation.call("POST", "/v1/blueprints", blueprint, 201)
+        document = line("w", *nodes, {"identifier": "ask", "config": ask})
+        await installation.call("POST", "/v1/workflows", document, 201)
+        begun = (await installation.call("POST", "/v1/workflows/w/runs", {}, 201))["workflowRun"]
+
+        async def claimed() -> dict[str, Any] | None:
+            found = await installation.call("POST", "/v1/workflows/runs/claim-pending", {"installationId": "ops"})
+            return found["nodeRuns"][0] if found["nodeRuns"] else None
+
+        item = await until(claimed, "the work of the installation", 30.0)
+        await installation.call("PATCH", "/v1/workflows/runs/ack", {"nodeRunIdentifier": item["identifier"]})
+        report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"n": 1}}
+        await installation.call("PATCH", f"/v1/workflows/nodes/runs/{item['identifier']}", report)
+
+        async def asked() -> str | None:
+            run = (await installation.call("GET", f"/v1/workflows/runs/{begun['identifier']}"))["workflowRun"]
+            names = {node["node"]["identifier"]: node["identifier"] for node in run["nodeRuns"]}
+            return names.get("ask")
+
+        form_of = await until(asked, "the question", 30.0)
+        await installation.call("POST", f"/v1/workflows/nodes/runs/{form_of}/responses", {"button": "yes"}, 201)
+        run = await installation.finished_run(begun["identifier"])
+        entity = await installation.call("GET", "/v1/blueprints/service/entities/x")
+
+    assert run["result"] == "SUCCESS"
+    assert entity["entity"]["properties"] == {"tier": "gold"}
+    assert run["variables"]["outputs"]["ask"]["selectedOutlet"]["identifier"] == "yes"
+
+
 async def test_a_service_that_is_told_to_end_finishes_the_call_that_it_makes(
     shared: dict[str, str], receiver: Receiver
 ) -> None:
