@@ -1,5 +1,4 @@
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -266,22 +265,20 @@ async def test_a_large_definition_is_judged_without_making_others_wait(world: Wo
     await world.authorization("admin")
     call = workflow()["nodes"][1]
     call["config"]["body"] = {f"k{number}": "{{ .outputs.start.service }}" for number in range(10_000)}
-    gaps: list[float] = []
+    ticks = 0
 
     async def tick() -> None:
+        nonlocal ticks
         while True:
-            began = time.perf_counter()
             await asyncio.sleep(0.001)
-            gaps.append(time.perf_counter() - began)
+            ticks += 1
 
     ticking = asyncio.create_task(tick())
-    began = time.perf_counter()
     response = await world.call("admin", "POST", "/v1/workflows", workflow(nodes=[workflow()["nodes"][0], call]))
-    took = time.perf_counter() - began
     ticking.cancel()
 
     assert response.status_code == 201
-    assert max(gaps) < took / 2, "the event loop was held all the while"
+    assert ticks >= 10, "the event loop was held all the while"
 
 
 @pytest.mark.parametrize("name", ["no such workflow!", "x" * 5_000, 7, None])
