@@ -1,15 +1,17 @@
 """Claiming and acknowledging pending work (spec 7.6): at most one installation holds a node run at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headrace.core.run import NodeRun, Run
 from headrace.ports.clock import Clock
 from headrace.ports.pending import PendingStore, PendingWork
-from headrace.ports.stores import RunStore
+from headrace.ports.stores import RunStore, StoredRun
 
 _MOST = 1_000
 """Looked at for one claim: what a worker excludes, or what is over, must not hide all the rest."""
+
+_PAGE = 100
+"""Looked at in one go, after the first one was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +39,35 @@ class Desk:
         `exclude` are node uids. Raises UnavailableError: what was claimed is offered again when its time is over.
         """
         now = self._clock.now()
-        waiting = await self._pending.claimable(installation, now, _MOST if exclude else limit)
-        runs = await self._runs.load([work.run_id for work in waiting])
-        wanted: list[Claimed] = []
-        over: list[tuple[str, int]] = []
-        for work in waiting:
-            stored = runs.get(work.run_id)
-            node = None if stored is None else _open_node(stored.run, work)
-            if stored is None or node is None:
-                over.append((work.node_run_id, work.rev))
-            elif len(wanted) < limit and uid_of(stored.run, node) not in exclude:
-                wanted.append(Claimed(replace(work, rev=work.rev + 1, visible_at=now + milliseconds), stored.run, node))
-        answers = await self._pending.save([claimed.work for claimed in wanted])
-        await self._pending.delete(over)
-        return [claimed for claimed, won in zip(wanted, answers, strict=True) if won]
+        claimed: list[Claimed] = []
+        seen, page = 0, _MOST if exclude else limit
+        while seen < _MOST and len(claimed) < limit:
+            waiting = await self._pending.claimable(installation, now, page)
+            runs = await self._runs.load([work.run_id for work in waiting])
+            wanted: list[Claimed] = []
+            over: list[PendingWork] = []
+            for work in waiting:
+                open_ = _open_node(runs.get(work.run_id), work)
+                if open_ is None:
+                    over.append(_given_out(work))
+                elif len(claimed) + len(wanted) < limit and uid_of(*open_) not in exclude:
+                    wanted.append(Claimed(replace(work, rev=work.rev + 1, visible_at=now + milliseconds), *open_))
+            answers = await self._pending.save([*(claim.work for claim in wanted), *over])
+            claimed += [claim for claim, won in zip(wanted, answers, strict=False) if won]
+            if not over:
+                break
+            seen, page = seen + len(waiting), max(page, _PAGE)
+        return claimed
 
     async def acknowledge(self, node_run_id: str) -> bool | None:
-        """Take the work for good. False when somebody has done so before, None when there is no such work."""
+        """Take the work for good. False when somebody has done so before, None when there is no such work any more."""
         while True:
             held = (await self._pending.load([node_run_id])).get(node_run_id)
-            if held is None:
+            if held is None or _open_node((await self._runs.load([held.run_id])).get(held.run_id), held) is None:
                 return None
             if held.visible_at is None:
                 return False
-            if (await self._pending.save([replace(held, rev=held.rev + 1, visible_at=None)]))[0]:
+            if (await self._pending.save([_given_out(held)]))[0]:
                 return True
 
 
@@ -69,8 +76,16 @@ def uid_of(run: Run, node: NodeRun) -> str:
     return f"{run.workflow}:{run.version}:{node.node}"
 
 
-def _open_node(run: Run, work: PendingWork) -> NodeRun | None:
+def _given_out(work: PendingWork) -> PendingWork:
+    """The same, offered to nobody any more. It is kept: its `rev` must not begin anew under those who have read it."""
+    return replace(work, rev=work.rev + 1, visible_at=None)
+
+
+def _open_node(stored: StoredRun | None, work: PendingWork) -> tuple[Run, NodeRun] | None:
     """The node run, if this attempt of it still waits."""
-    nodes: Sequence[NodeRun] = tuple(run.nodes.values())
-    node = next((node for node in nodes if node.id == work.node_run_id), None)
-    return node if node is not None and node.status == "IN_PROGRESS" and node.attempt == work.attempt else None
+    if stored is None:
+        return None
+    node = next((node for node in stored.run.nodes.values() if node.id == work.node_run_id), None)
+    if node is None or node.status == "COMPLETED" or node.phase == "retrying" or node.attempt != work.attempt:
+        return None
+    return stored.run, node

@@ -27,8 +27,8 @@ class Performer(Protocol):
 class Performers:
     """The performers by action type; a type without one fails with a sentence that says so.
 
-    `asking` names the types whose performers ask the receiver what became of a doubtful attempt before they repeat it:
-    they are given even those that must not be made twice.
+    `asking` names the types whose performers find out what became of a doubtful attempt before they repeat it: they are
+    given even those that must not be made twice.
     """
 
     def __init__(self, performers: Mapping[str, Performer], asking: frozenset[str] = frozenset()) -> None:

@@ -11,7 +11,7 @@ class PendingWork:
     """A node run that is offered to an installation. `rev` is the fence of compare-and-set.
 
     `visible_at` (ms) is when it can be claimed: when it was offered, then when the last claim of it ends; None once
-    somebody acknowledged it. `attempt` is that of the node run.
+    somebody acknowledged it, or it is over. `attempt` is that of the node run.
     """
 
     node_run_id: str
@@ -35,10 +35,6 @@ class PendingStore(Protocol):
 
         False means that another writer was first. Raises UnavailableError: the outcome of every write is unknown.
         """
-        ...
-
-    async def delete(self, revs: Sequence[tuple[str, int]]) -> None:
-        """Remove each (node run, rev) that still has that rev. Losing this only leaves something to be skipped."""
         ...
 
     async def claimable(self, installation: str, now: int, limit: int) -> list[PendingWork]:

@@ -5,7 +5,6 @@ entity that says it already is not changed, and makes no event. Only what somebo
 the two is written over.
 """
 
-import asyncio
 from typing import Protocol
 from urllib.parse import quote
 
@@ -18,17 +17,16 @@ from headrace.core.run import LogLine
 from headrace.ports.caller import Caller
 from headrace.ports.clock import Clock
 from headrace.ports.errors import NotFoundError, UnavailableError
-from headrace.runtime.backoff import Backoff
-from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, WriteOrigin
+from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, WriteOrigin, Written
 from headrace_invoker.actions import inputs
 from headrace_invoker.actions.answers import Answer, TroubleError
 from headrace_invoker.actions.client import Client
+from headrace_invoker.actions.patience import WAIT_SECONDS, patiently
 from headrace_invoker.actions.settings import RemoteCatalog
 from headrace_invoker.performance import Performance
 from headrace_invoker.webhook import InvalidConfigError
 
 AUTHOR = Author("headrace:workflow", "AUTOMATION")
-_WAIT_SECONDS = 30.0
 _EARLY_SECONDS = 60
 _HINT = "Check HEADRACE_REMOTE_CATALOG__CLIENT_ID and __CLIENT_SECRET."
 
@@ -74,7 +72,7 @@ class EntityPerformer:
 class BuiltInEntities:
     """The catalog of this installation. A store that does not answer is waited for, `wait_seconds` long."""
 
-    def __init__(self, writer: CatalogWriter, clock: Clock, wait_seconds: float = _WAIT_SECONDS) -> None:
+    def __init__(self, writer: CatalogWriter, clock: Clock, wait_seconds: float = WAIT_SECONDS) -> None:
         self._writer = writer
         self._clock = clock
         self._wait_seconds = wait_seconds
@@ -82,26 +80,23 @@ class BuiltInEntities:
     async def upsert(self, request: InvokeNode, blueprint: str, mapping: JsonObject) -> Json:
         """See Entities."""
         origin = WriteOrigin(AUTHOR, request.causation, request.workflow, request.causation.traceparent)
-        deadline = self._clock.monotonic() + self._wait_seconds
-        backoff = Backoff()
-        while True:
-            try:
-                written = await self._writer.write(
-                    blueprint, mapping, "upsert-merge", origin, default_identifier=default_identifier(request)
-                )
-            except UnavailableError as error:
-                delay = backoff.next()
-                if self._clock.monotonic() + delay > deadline:
-                    message = f"The catalog does not answer: {error}."
-                    raise TroubleError("connection", message, retryable=True, unknown=True) from None
-                await asyncio.sleep(delay)
-            except NotFoundError as error:
-                raise _refused(404, f"The entity was not written: {error}.") from None
-            except InvalidEntityError as error:
-                first = " ".join(f"{problem.pointer}: {problem.message}" for problem in error.problems[:3])
-                raise _refused(422, f'The entity of blueprint "{blueprint}" was not written. {first}') from None
-            else:
-                return document_of(written.stored.entity)
+
+        async def write() -> Written:
+            return await self._writer.write(
+                blueprint, mapping, "upsert-merge", origin, default_identifier=default_identifier(request)
+            )
+
+        try:
+            written = await patiently(write, self._clock, self._wait_seconds)
+        except UnavailableError as error:
+            message = f"The catalog does not answer: {error}."
+            raise TroubleError("connection", message, retryable=True, unknown=True) from None
+        except NotFoundError as error:
+            raise _refused(404, f"The entity was not written: {error}.") from None
+        except InvalidEntityError as error:
+            first = " ".join(f"{problem.pointer}: {problem.message}" for problem in error.problems[:3])
+            raise _refused(422, f'The entity of blueprint "{blueprint}" was not written. {first}') from None
+        return document_of(written.stored.entity)
 
 
 class RemoteEntities:

@@ -2,11 +2,14 @@
 
 The work is offered: kept as pending, for who asks the API (claim, acknowledge, report), and published to the topic of
 the installation where it has one. Whoever learned of it from the topic acknowledges it as well before it begins, so of
-all who know of it one does it. To offer the same attempt again changes nothing.
+all who know of it one does it.
+
+To offer the same attempt again changes nothing, so it is done until the store and the log have answered, and again after
+a crash. A next attempt takes the place of the one before, whatever becomes of that at the same moment; from then on only
+the next one can be claimed.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import orjson
 
@@ -20,6 +23,7 @@ from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Log
 from headrace.ports.pending import PendingStore, PendingWork
 from headrace_invoker.actions.kafka import build_message
+from headrace_invoker.actions.patience import WAIT_SECONDS, patiently
 from headrace_invoker.performance import Performance, Performer
 
 AGENT = "_PORT_EXEC_AGENT"
@@ -37,6 +41,7 @@ class InstallationPerformer:
         topics: Mapping[str, str],
         org_id: str,
         secrets: SigningSecrets,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._pending = pending
         self._log = log
@@ -44,17 +49,25 @@ class InstallationPerformer:
         self._topics = topics
         self._org_id = org_id
         self._secrets = secrets
+        self._wait_seconds = wait_seconds
 
     async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
         """Offer the attempt; its end is reported by who takes it."""
         installation = installation_of(request)
         if installation is None:
             return self._failed("invalid", "The action names no installation: give it an installationId.")
-        try:
+
+        async def tell() -> None:
             await self._offer(request, installation)
             await self._publish(request, installation)
+
+        try:
+            await patiently(tell, self._clock, self._wait_seconds)
         except UnavailableError as error:
-            return self._failed("connection", f"The work could not be offered to {installation}: {error}", True)
+            message = f"The work could not be offered to {installation}: {error}"
+            if request.delivery == "at_most_once":
+                return self._failed("unknown-outcome", f"{message} Somebody may have taken it all the same.")
+            return self._failed("connection", message, retryable=True)
         except HeadraceError as error:
             return self._failed("refused", f"The work could not be offered to {installation}: {error}")
         line = LogLine(self._clock.now(), "INFO", f"offered to the installation {installation}")
@@ -62,14 +75,15 @@ class InstallationPerformer:
 
     async def _offer(self, request: InvokeNode, installation: str) -> None:
         """Keep the attempt as pending, unless it is so already."""
-        held = (await self._pending.load([request.node_run_id])).get(request.node_run_id)
-        if held is not None and held.attempt >= request.attempt:
-            return
-        now = self._clock.now()
-        new = PendingWork(request.node_run_id, request.run_id, request.attempt, installation, now, 0, now)
-        if held is not None:
-            new = replace(new, rev=held.rev + 1)
-        await self._pending.save([new])  # where somebody was first, it was for this attempt
+        while True:
+            held = (await self._pending.load([request.node_run_id])).get(request.node_run_id)
+            if held is not None and held.attempt >= request.attempt:
+                return
+            rev = 0 if held is None else held.rev + 1
+            now = self._clock.now()
+            new = PendingWork(request.node_run_id, request.run_id, request.attempt, installation, now, rev, now)
+            if (await self._pending.save([new]))[0]:
+                return
 
     async def _publish(self, request: InvokeNode, installation: str) -> None:
         topic = self._topics.get(installation)

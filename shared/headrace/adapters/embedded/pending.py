@@ -53,14 +53,6 @@ class EmbeddedPendingStore:
             self._keep(write)
         return answers
 
-    async def delete(self, revs: Sequence[tuple[str, int]]) -> None:
-        """See the port. Here UnavailableError means that nothing was removed."""
-        gone = [name for name, rev in revs if name in self._works and self._works[name].rev == rev]
-        if gone and self._journal is not None:
-            self._journal.write((_DELETE, [(name,) for name in gone]))
-        for name in gone:
-            self._forget(name)
-
     async def claimable(self, installation: str, now: int, limit: int) -> list[PendingWork]:
         """See the port."""
         waiting = self._open.get(installation, {}).values()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bson.datetime_ms import DatetimeMS
-from pymongo import DeleteOne, InsertOne
+from pymongo import InsertOne
 
 from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if
 from headrace.adapters.mongo.database import Document, MongoDatabase
@@ -41,13 +41,6 @@ class MongoPendingStore:
     async def save(self, writes: Sequence[PendingWork]) -> list[bool]:
         """See the port. A write that another one replaced before its outcome could be read gets False as well."""
         return await in_rounds([write.node_run_id for write in writes], writes, self._save)
-
-    async def delete(self, revs: Sequence[tuple[str, int]]) -> None:
-        """See the port."""
-        if not revs:
-            return
-        with translated(f"delete {len(revs)} pieces of pending work"):
-            await self._works.bulk_write([DeleteOne({"_id": name, "rev": rev}) for name, rev in revs], ordered=False)
 
     async def claimable(self, installation: str, now: int, limit: int) -> list[PendingWork]:
         """See the port."""

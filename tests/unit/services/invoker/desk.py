@@ -98,6 +98,8 @@ class Desk:
     async def ask(self, request: InvokeNode, doubtful: bool = False) -> Outcome:
         """One step."""
         performers = self._performers()
+        once = doubtful and request.delivery == "at_most_once"
+        assert not once or performers.asks(request), "the invoker would not hand it out"
         performance = await performers.perform(request, doubtful)
         self.outcomes.append(performance.outcome)
         self.lines += [line.message for line in performance.logs]
