@@ -66,10 +66,10 @@ class Office:
 
     async def offer(self, run: Run) -> None:
         """What the invoker does with the request for the node's attempt."""
-        node, config = run.nodes["do"], {"installationId": "ops"}
+        node = run.nodes["do"]
         request = InvokeNode(
             f"{node.id}:{node.attempt}", run.id, run.workflow, 1, "do", node.id, node.attempt, "INTEGRATION_ACTION",
-            config, False, "fail", None, "at_least_once", Causation("e", "e"),
+            {"installationId": "ops"}, False, "fail", None, "at_least_once", Causation("e", "e"),
         )  # fmt: skip
         await self.invoker.perform(request, False)
 

@@ -144,7 +144,7 @@ async def open_house(data: Path | None = None, egress: Egress = LOOPBACK, **sett
     """A started engine and receiver; both end with the block. No task of the engine may die."""
     receiver = Receiver()
     await receiver.start()
-    engine = Engine(DevSettings(port=0, data=data, egress=egress, log_level="ERROR", **settings))
+    engine = Engine(DevSettings(data=data, egress=egress, log_level="ERROR", **{"port": 0, **settings}))
     failure = engine.tasks.failure()
     await engine.start()
     try:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +13,54 @@ import orjson
 import pytest
 
 from tests.e2e.house import House, line, node_run, open_house, outputs, webhook
-from tests.e2e.receiver import Answer
+from tests.e2e.receiver import Answer, Receiver
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "integration.py"
 START = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
 AGENT = "_PORT_EXEC_AGENT"
 
 
-def action(name: str = "greet", installation: str = "ops", **properties: Any) -> dict[str, Any]:
+def action(name: str = "greet", properties: dict[str, Any] | None = None) -> dict[str, Any]:
     config = {
-        "type": "INTEGRATION_ACTION", "installationId": installation, "integrationProvider": "ours",
-        "integrationInvocationType": name, "integrationActionExecutionProperties": properties,
+        "type": "INTEGRATION_ACTION", "installationId": "ops", "integrationProvider": "ours",
+        "integrationInvocationType": name, "integrationActionExecutionProperties": properties or {},
     }  # fmt: skip
     return {"identifier": "do", "config": config}
+
+
+def greeting(name: str) -> dict[str, Any]:
+    return action("greet", {"name": name})
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @asynccontextmanager
 async def integration(house: House, installation: str = "ops") -> AsyncIterator[asyncio.subprocess.Process]:
     """The program of examples/, in a process of its own; it is ended with the block."""
     credentials = house.engine.credentials
-    environment = {
-        **os.environ, "HEADRACE_CLIENT_ID": credentials.client_id, "HEADRACE_CLIENT_SECRET": credentials.client_secret,
-    }  # fmt: skip
-    arguments = ("--url", house.engine.api_url, "--installation", installation, "--pause", "0.1")
-    process = await asyncio.create_subprocess_exec(sys.executable, str(EXAMPLE), *arguments, env=environment)
+    pair = (credentials.client_id, credentials.client_secret)
+    async with program(house.engine.api_url, pair, installation) as process:
+        yield process
+
+
+@asynccontextmanager
+async def program(url: str, pair: tuple[str, str], installation: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {**os.environ, "HEADRACE_CLIENT_ID": pair[0], "HEADRACE_CLIENT_SECRET": pair[1]}
+    arguments = ("--url", url, "--installation", installation, "--pause", "0.1")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(EXAMPLE), *arguments, env=environment, stderr=asyncio.subprocess.PIPE
+    )
     try:
         yield process
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 
@@ -59,10 +80,8 @@ async def offered(house: House, installation: str = "ops", **more: Any) -> dict[
 
 
 async def test_an_integration_does_the_work_of_its_action(house: House) -> None:
-    await house.save(line("w", START, action(name="greet"), webhook("then", house.receiver.url)))
-    do = action()
-    do["config"]["integrationActionExecutionProperties"] = {"name": "{{ .workflowRun.createdBy }}"}
-    await house.call("PUT", "/v1/workflows/w", line("w", START, do, webhook("then", house.receiver.url)))
+    do = greeting("{{ .workflowRun.createdBy }}")
+    await house.save(line("w", START, do, webhook("then", house.receiver.url)))
 
     async with integration(house):
         run = await house.finished((await house.start("w"))["identifier"])
@@ -99,6 +118,48 @@ async def test_an_agent_makes_the_calls_that_the_engine_must_not(house: House, s
     assert "webhook-signature" not in call.headers  # the agent called, not we
     if status == 201:
         assert outputs(run)["inside"] == {"response": {"status": 201, "data": {"ticket": "T-1"}}}
+
+
+async def test_an_integration_outlives_the_engine_and_its_token(free_port: int) -> None:
+    clients: Any = ({"client_id": "ops", "client_secret": "ops-secret-0123456789", "kind": "machine"},)
+    url = f"http://127.0.0.1:{free_port}"
+    async with program(url, ("ops", "ops-secret-0123456789"), "ops") as process:
+        assert process.stderr is not None
+        assert b"again in 1 s" in await process.stderr.readline()  # nobody is there yet
+        for _ in range(2):  # the second engine knows nothing of the tokens of the first
+            async with open_house(clients=clients, port=free_port) as house:
+                await house.save(line("w", START, greeting("Ann")))
+                run = await house.finished((await house.start("w"))["identifier"])
+                assert outputs(run)["do"] == {"greeting": "Hello Ann!"}
+
+
+async def test_what_an_integration_did_is_reported_when_the_engine_is_back(tmp_path: Path, free_port: int) -> None:
+    receiver, answered = Receiver(), asyncio.Event()
+    receiver.on("/inside", Answer(201, {"ticket": "T-1"}, gate=answered))
+    async with AsyncExitStack() as stack:
+        await receiver.start()
+        stack.push_async_callback(receiver.stop)
+        async with open_house(tmp_path, port=free_port) as house:
+            await house.save(line("w", START, webhook("inside", receiver.url, agent=True)))
+            run = await house.start("w")
+            process = await stack.enter_async_context(integration(house, AGENT))
+            await receiver.called("/inside")
+        answered.set()
+        assert process.stderr is not None
+        assert b"again in 1 s" in await process.stderr.readline()
+        async with open_house(tmp_path, port=free_port) as house:
+            ended = await house.finished(run["identifier"])
+
+    assert outputs(ended)["inside"] == {"response": {"status": 201, "data": {"ticket": "T-1"}}}
+    assert len(receiver.calls) == 1
+
+
+async def test_an_integration_with_wrong_credentials_says_so_and_ends(house: House) -> None:
+    async with program(house.engine.api_url, ("nobody", "nothing"), "ops") as process:
+        _, said = await asyncio.wait_for(process.communicate(), 15)
+
+    assert said.decode().strip() == "Headrace refuses HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET."
+    assert process.returncode == 1
 
 
 async def test_what_is_claimed_is_nobody_elses_until_its_time_is_over_and_acknowledged_by_one(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ The work is offered: kept as pending, for who asks the API (claim, acknowledge, 
 the installation where it has one. Whoever learned of it from the topic acknowledges it as well before it begins, so of
 all who know of it one does it.
 
-To offer the same attempt again changes nothing, so it is done until the store and the log have answered, and again after
-a crash. A next attempt takes the place of the one before, whatever becomes of that at the same moment; from then on only
-the next one can be claimed.
+To offer the same attempt again changes nothing, so it is done until the store and the log have answered, and again
+after a crash. A next attempt takes the place of the one before, whatever becomes of that at the same moment; from then
+on only the next one can be claimed.
 """
 
 from collections.abc import Mapping
