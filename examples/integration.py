@@ -9,7 +9,6 @@ actions into ACTIONS: each gets the node's `integrationActionExecutionProperties
 
 import argparse
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -104,9 +103,9 @@ def is_passing(error: httpx.HTTPError) -> bool:
 
 
 def wait(seconds: float, error: httpx.HTTPError) -> float:
-    """Wait, and a little more so that many do not come back at once; how long to wait the next time."""
+    """Say what is wrong, and wait; how long to wait the next time."""
     tell(f"{error}; again in {seconds:g} s")
-    time.sleep(seconds * random.uniform(1.0, 1.1))
+    time.sleep(seconds)
     return min(seconds * 2, MOST_SECONDS)
 
 

@@ -5,6 +5,7 @@ entity that says it already is not changed, and makes no event. Only what somebo
 the two is written over.
 """
 
+import asyncio
 from typing import Protocol
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from headrace.ports.clock import Clock
 from headrace.ports.errors import NotFoundError, UnavailableError
 from headrace.runtime.catalog import CatalogWriter, InvalidEntityError, WriteOrigin, Written
 from headrace_invoker.actions import inputs
-from headrace_invoker.actions.answers import Answer, TroubleError
+from headrace_invoker.actions.answers import TroubleError
 from headrace_invoker.actions.client import Client
 from headrace_invoker.actions.patience import WAIT_SECONDS, patiently
 from headrace_invoker.actions.settings import RemoteCatalog
@@ -107,55 +108,55 @@ class RemoteEntities:
         self._caller = caller
         self._clock = clock
         self._token: tuple[str, int] | None = None
+        self._signing_in: asyncio.Task[str] | None = None
 
     async def upsert(self, request: InvokeNode, blueprint: str, mapping: JsonObject) -> Json:
-        """See Entities. A token that is refused is replaced once."""
+        """See Entities. A token that is refused is replaced once. Raises InvalidConfigError."""
+        if not blueprint.strip("."):  # in an address these are steps, not names
+            raise InvalidConfigError(f'`blueprintIdentifier` is "{blueprint}": it must be a name. Check its template.')
         body: JsonObject = {"identifier": default_identifier(request), **mapping}
         path = f"/v1/blueprints/{quote(blueprint, safe='')}/entities?upsert=true&merge=true"
-        answer = await self._post(request, path, body, frozenset({401}))
+        token = await self._access_token(request)
+        answer = await self._client(request, token).post(path, body, frozenset({401}))
         if answer.status == 401:
-            self._token = None
-            answer = await self._post(request, path, body)
+            token = await self._access_token(request, refused=token)
+            answer = await self._client(request, token).post(path, body)
         entity = answer.object().get("entity")
         if not isinstance(entity, dict):
             raise answer.garbled("shows no entity")
         return entity
 
-    async def _post(
-        self, request: InvokeNode, path: str, body: JsonObject, wanted: frozenset[int] = frozenset()
-    ) -> Answer:
-        token = await self._access_token(request)
-        return await self._client(request, {"Authorization": f"Bearer {token}"}).post(path, body, wanted)
-
-    async def _access_token(self, request: InvokeNode) -> str:
-        if self._token is not None and self._token[1] > self._clock.now():
+    async def _access_token(self, request: InvokeNode, refused: str | None = None) -> str:
+        """A token that has not ended. All who need a new one at the same time get the same, or the same error."""
+        if self._token is not None and self._token[0] != refused and self._token[1] > self._clock.now():
             return self._token[0]
+        if self._signing_in is None:
+            self._signing_in = asyncio.create_task(self._sign_in(request))
+        return await asyncio.shield(self._signing_in)
+
+    async def _sign_in(self, request: InvokeNode) -> str:
         settings = self._settings
         pair: JsonObject = {
             "clientId": settings.client_id,
             "clientSecret": settings.client_secret.get_secret_value() if settings.client_secret else "",
         }
         try:
-            answer = await self._client(request, {}).post("/v1/auth/access_token", pair)
+            answer = await self._client(request).post("/v1/auth/access_token", pair)
             data = answer.object()
             token, seconds = answer.text(data, "accessToken"), answer.number(data, "expiresIn")
         except TroubleError as trouble:
             trouble.output = None  # an answer to credentials is not kept
             trouble.unknown = False  # to ask for a token again is harmless
             raise
+        finally:
+            self._signing_in = None
         self._token = (token, self._clock.now() + max(0, seconds - _EARLY_SECONDS) * 1000)
         return token
 
-    def _client(self, request: InvokeNode, headers: dict[str, str]) -> Client:
-        return Client(
-            self._caller,
-            self._clock,
-            "the remote catalog",
-            self._settings.url or "",
-            headers,
-            _HINT,
-            request.node_run_id,
-        )
+    def _client(self, request: InvokeNode, token: str | None = None) -> Client:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        url = self._settings.url or ""
+        return Client(self._caller, self._clock, "the remote catalog", url, headers, _HINT, request.node_run_id)
 
 
 def read_order(request: InvokeNode) -> tuple[str, JsonObject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from headrace.adapters.embedded import EmbeddedLog
 from headrace.contracts.entity_change import decode_entity_change
 from headrace.core import ids
-from headrace.core.commands import InvokeNode
+from headrace.core.commands import InvokeNode, Succeeded
 from headrace.core.run import Causation
 from headrace.ports.catalog import StoredBlueprint
 from headrace.runtime.catalog import CatalogWriter
@@ -270,3 +271,37 @@ async def test_what_must_not_be_repeated_is_not_when_the_answer_is_lost(port: Po
     await desk.ask(replace(upsert(properties={"tag": "v1"}), delivery="at_most_once"))
 
     assert (desk.failed.kind, desk.failed.retryable) == ("unknown-outcome", False)
+
+
+async def test_many_at_once_take_one_token(port: PortCatalog, desk: Desk) -> None:
+    async def write(number: int) -> None:
+        await desk.ask(upsert(identifier=f"api-{number}", properties={"tag": "v1"}))
+
+    await asyncio.gather(*(write(number) for number in range(20)))
+    port.tokens.clear()
+    await asyncio.gather(*(write(number) for number in range(20)))
+
+    assert len(desk.outcomes) == 40
+    assert all(isinstance(outcome, Succeeded) for outcome in desk.outcomes)
+    assert len(port.at("POST", "access_token")) == 2
+
+
+async def test_a_token_that_nobody_could_get_is_asked_for_again(port: PortCatalog, desk: Desk) -> None:
+    port.go_wrong("POST", "access_token", answering(503, {"message": "Down"}))
+    await desk.ask(upsert(properties={"tag": "v1"}))
+    assert desk.failed.retryable
+
+    await desk.ask(upsert(properties={"tag": "v1"}))
+
+    assert desk.done.output["response"]
+
+
+@pytest.mark.parametrize("blueprint", ["..", ".", "a/../b", "a?b", "dépl"])
+async def test_a_name_from_a_template_cannot_lead_to_another_address(
+    port: PortCatalog, desk: Desk, blueprint: str
+) -> None:
+    await desk.ask(upsert(blueprint, properties={"tag": "v1"}))
+
+    assert not desk.failed.retryable
+    assert all(call.path.startswith("/v1/blueprints/") for call in port.at("POST", ENTITIES))
+    assert len(port.at("POST", ENTITIES)) == (blueprint.strip(".") != "")
