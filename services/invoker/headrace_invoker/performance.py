@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.core.commands import Failed, InvokeNode, Outcome
+from headrace.core.installations import installation_of
 from headrace.core.run import LogLine
 
 
@@ -27,8 +28,8 @@ class Performer(Protocol):
 class Performers:
     """The performers by action type; a type without one fails with a sentence that says so.
 
-    `asking` names the types whose performers find out what became of a doubtful attempt before they repeat it: they are
-    given even those that must not be made twice.
+    `asking` names the types whose performers ask the receiver what became of a doubtful attempt before they repeat it:
+    they are given even those that must not be made twice. So are those that only offer the work to an installation.
     """
 
     def __init__(self, performers: Mapping[str, Performer], asking: frozenset[str] = frozenset()) -> None:
@@ -37,7 +38,7 @@ class Performers:
 
     def asks(self, request: InvokeNode) -> bool:
         """Whether a doubtful attempt of this kind is in good hands."""
-        return request.type in self._asking
+        return request.type in self._asking or installation_of(request.type, request.config) is not None
 
     async def perform(self, request: InvokeNode, doubtful: bool = False) -> Performance:
         """Perform the attempt, or the poll; see Performer."""

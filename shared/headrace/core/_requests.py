@@ -4,6 +4,7 @@ from headrace.core import ids
 from headrace.core._draft import Draft
 from headrace.core.commands import InvokeNode, Origin
 from headrace.core.definition import Action
+from headrace.core.installations import by_agent
 from headrace.core.run import NodeRun, Run
 
 
@@ -36,8 +37,7 @@ def request(draft: Draft, node_run: NodeRun) -> None:
 
 def _is_for_others(node_run: NodeRun) -> bool:
     """Whether who performs it is to know who started the run: only the engine's own calls do without."""
-    config = node_run.config
-    return node_run.type != "WEBHOOK" or (isinstance(config, dict) and bool(config.get("agent")))
+    return node_run.type != "WEBHOOK" or by_agent(node_run.type, node_run.config)
 
 
 def _request_id(node_run: NodeRun) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.core.definition import DELAY, Action, Node
+from headrace.core.installations import installation_of
 from headrace.core.responses import responders_of, tally
 from headrace.core.run import NodeRun, Run
 from headrace.core.times import iso
@@ -88,4 +89,7 @@ def _report(node_run: NodeRun, run: Run, by: str) -> str:
     poll = next((it.due_at for it in run.timers if it.node == node_run.node and it.kind == "poll"), None)
     if poll is not None:
         return f"the end of its job; it is looked at again at {iso(poll)}"
-    return "what becomes of its job, which is being looked at" if node_run.phase == "polling" else f"a report{by}"
+    if node_run.phase == "polling":
+        return "what becomes of its job, which is being looked at"
+    installation = installation_of(node_run.type, node_run.config)
+    return f"a report{f' of the installation {installation}' if installation else ''}{by}"

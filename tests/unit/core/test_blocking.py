@@ -52,6 +52,20 @@ def test_accepted_work_waits_for_a_report_or_for_the_next_look() -> None:
     assert blocked(followed) == Blocked("report", None, "what becomes of its job, which is being looked at")
 
 
+def test_work_for_an_installation_names_it() -> None:
+    action = {
+        "type": "INTEGRATION_ACTION", "installationId": "ops", "integrationProvider": "ours",
+        "integrationInvocationType": "greet", "integrationActionExecutionProperties": {},
+    }  # fmt: skip
+    offered = waiting({"identifier": "it", "config": action})
+    offered.answer("it", Accepted({}))
+    through = waiting(webhook("it", agent=True))
+    through.answer("it", Accepted({}))
+
+    assert blocked(offered).reason == "a report of the installation ops"
+    assert blocked(through).reason == "a report of the installation _PORT_EXEC_AGENT"
+
+
 def test_people_are_named_with_how_far_they_are() -> None:
     two = {"identifier": "yes", "numOfResponders": 2}
     scenario = waiting(input_node("it", two, "no", responders={"teams": ["ops"], "users": ["a@b.c", "d@e.f"]}))

@@ -165,9 +165,12 @@ def read_order(request: InvokeNode) -> tuple[str, JsonObject]:
     blueprint = inputs.text(config, "blueprintIdentifier")
     if blueprint is None:
         raise InvalidConfigError("`blueprintIdentifier` is empty: check its template.")
-    mapping = inputs.members(config, "mapping")
+    mapping = dict(inputs.members(config, "mapping"))
     if mapping.get("identifier") is None:
-        mapping = {name: value for name, value in mapping.items() if name != "identifier"}
+        mapping.pop("identifier", None)
+    for name in ("identifier", "title"):  # texts, of which a template makes a number where it reads one
+        if type(mapping.get(name)) is int:
+            mapping[name] = str(mapping[name])
     return blueprint, mapping
 
 

@@ -11,11 +11,10 @@ on only the next one can be claimed.
 
 from collections.abc import Mapping
 
-import orjson
-
 from headrace.core.commands import Accepted, Failed, InvokeNode
 from headrace.core.errors import HeadraceError
-from headrace.core.json import Json, JsonObject
+from headrace.core.installations import AGENT, by_agent, installation_of
+from headrace.core.json import Json
 from headrace.core.run import LogLine
 from headrace.ports.caller import SigningSecrets
 from headrace.ports.clock import Clock
@@ -25,9 +24,6 @@ from headrace.ports.pending import PendingStore, PendingWork
 from headrace_invoker.actions.kafka import build_message
 from headrace_invoker.actions.patience import WAIT_SECONDS, patiently
 from headrace_invoker.performance import Performance, Performer
-
-AGENT = "_PORT_EXEC_AGENT"
-"""The installation that performs webhooks with `agent: true`."""
 
 
 class InstallationPerformer:
@@ -53,7 +49,7 @@ class InstallationPerformer:
 
     async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
         """Offer the attempt; its end is reported by who takes it."""
-        installation = installation_of(request)
+        installation = installation_of(request.type, request.config)
         if installation is None:
             return self._failed("invalid", "The action names no installation: give it an installationId.")
 
@@ -108,17 +104,5 @@ class WebhookRouter:
 
     async def perform(self, request: InvokeNode, doubtful: bool) -> Performance:
         """See Performer."""
-        config = request.config
-        by_agent = isinstance(config, dict) and config.get("agent")
-        return await (self._agent if by_agent else self._direct).perform(request, doubtful)
-
-
-def installation_of(request: InvokeNode) -> str | None:
-    """The installation that shall do the work; None when the config names none."""
-    if request.type == "WEBHOOK":
-        return AGENT
-    config: JsonObject = request.config if isinstance(request.config, dict) else {}
-    name = config.get("installationId")
-    if isinstance(name, int):
-        name = orjson.dumps(name).decode()
-    return name if isinstance(name, str) and name.strip() else None
+        performer = self._agent if by_agent(request.type, request.config) else self._direct
+        return await performer.perform(request, doubtful)

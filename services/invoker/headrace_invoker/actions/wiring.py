@@ -114,7 +114,7 @@ def make_performers(
         "KAFKA": KafkaPerformer(log, clock, topic, settings.org_id, secrets),
         "UPSERT_ENTITY": EntityPerformer(entities, clock),
     }
-    return Performers({**others, **asking}, frozenset({*asking, "INTEGRATION_ACTION"}))
+    return Performers({**others, **asking}, frozenset(asking))
 
 
 def _is_address(host: str) -> bool:

@@ -100,6 +100,12 @@ async def test_an_entity_without_a_name_gets_one_of_its_node_run(house: House, m
     assert (await house.stored(DERIVED)).entity.identifier == DERIVED
 
 
+async def test_names_that_a_template_read_as_numbers_are_texts(house: House) -> None:
+    await house.desk.ask(upsert(identifier=42, title=7, properties={"tag": "v7"}))
+
+    assert (await house.stored("42")).entity.title == "7"
+
+
 async def test_the_event_carries_the_chain_of_runs_that_led_to_it(house: House) -> None:
     cause = Causation("evt_1", "evt_0", 2, ("first", "second"), "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
     await house.desk.ask(replace(upsert(properties={"tag": "v7"}), causation=cause))

@@ -52,8 +52,11 @@ async def test_an_attempt_is_offered_once_however_often_it_is_performed(desk: De
     assert await pending(desk) == taken
 
 
-async def test_an_attempt_that_must_not_be_made_twice_is_offered_again_after_a_crash(desk: Desk) -> None:
-    await desk.ask(work(delivery="at_most_once"), doubtful=True)
+@pytest.mark.parametrize("request_", [work(), node_request("WEBHOOK", {"agent": True, "url": "http://inside.test"})])
+async def test_an_attempt_that_must_not_be_made_twice_is_offered_again_after_a_crash(
+    desk: Desk, request_: InvokeNode
+) -> None:
+    await desk.ask(replace(request_, delivery="at_most_once"), doubtful=True)
 
     assert isinstance(desk.last, Accepted)
     assert (await pending(desk)).rev == 0
