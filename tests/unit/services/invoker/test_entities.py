@@ -16,6 +16,7 @@ from headrace.core.commands import InvokeNode, Succeeded
 from headrace.core.run import Causation
 from headrace.ports.catalog import StoredBlueprint
 from headrace.runtime.catalog import CatalogWriter
+from headrace.runtime.catalog_sweep import CatalogSweeper
 from headrace_invoker.actions.entities import BuiltInEntities, EntityPerformer
 from headrace_invoker.actions.settings import RemoteCatalog
 from tests.conformance.samples import START, ManualClock
@@ -23,6 +24,7 @@ from tests.thirdparty.base import GARBAGE, answering, closing, flooding, truncat
 from tests.thirdparty.port_catalog import CLIENT, PortCatalog
 from tests.unit.services.invoker.desk import NODE_RUN, Desk, node_request
 from tests.unit.services.invoker.workshop import TOPICS
+from tests.unit.services.parts import Faulty
 
 DERIVED = ids.derive("entity", NODE_RUN)
 BLUEPRINT: Any = {
@@ -31,6 +33,7 @@ BLUEPRINT: Any = {
     "relations": {"owners": {"target": "deployment", "many": True}},
 }
 ENTITIES = "/entities"
+MINUTE = 60_000
 
 
 def upsert(blueprint: Any = "deployment", **mapping: Any) -> InvokeNode:
@@ -41,7 +44,7 @@ class House:
     """A desk with a built-in catalog, whose store fails on demand."""
 
     def __init__(self) -> None:
-        self.log = EmbeddedLog(ManualClock(), partitions=1)
+        self.log = Faulty(EmbeddedLog(ManualClock(), partitions=1))
         self.desk = Desk.at("http://127.0.0.1:1", self.log)
 
     @property
@@ -49,7 +52,7 @@ class House:
         return self.desk.catalog
 
     async def events(self) -> list[Any]:
-        return [decode_entity_change(one) for one in await self.log.read(TOPICS.entity_changes, 0)]
+        return [decode_entity_change(one) for one in await self.log.port.read(TOPICS.entity_changes, 0)]
 
     async def stored(self, identifier: str = "api-7") -> Any:
         return (await self.catalog.port.load([f"deployment/{identifier}"]))[f"deployment/{identifier}"]
@@ -91,6 +94,29 @@ async def test_the_same_attempt_again_changes_nothing_and_makes_no_second_event(
     assert house.desk.outcomes[0] == house.desk.outcomes[1]
     assert (await house.stored(DERIVED)).rev == 0
     assert len(await house.events()) == 1
+
+
+async def _die() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("where", ["catalog.save", "log.publish", "catalog.mark_sent"])
+async def test_a_process_that_dies_at_any_step_leaves_one_entity_and_one_event_behind(house: House, where: str) -> None:
+    port, verb = where.split(".")
+    request = upsert(properties={"tag": "v7"})
+    (house.catalog if port == "catalog" else house.log).before[verb] = _die
+    with pytest.raises(asyncio.CancelledError):
+        await house.desk.ask(request)
+
+    await house.desk.ask(request, doubtful=True)
+    house.desk.clock.at += MINUTE
+    sweeper = CatalogSweeper(house.catalog, house.log, house.desk.clock, TOPICS)
+    await sweeper.resend()
+
+    assert house.desk.done.output["response"]
+    assert (await house.stored(DERIVED)).rev == 0
+    assert len({event.event_id for event in await house.events()}) == 1
+    assert await sweeper.resend() == 0
 
 
 @pytest.mark.parametrize("mapping", [{}, {"identifier": None}])
