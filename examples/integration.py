@@ -141,12 +141,11 @@ def work(headrace: Headrace, item: dict[str, Any]) -> None:
                 raise LookupError(f"this integration has no action {name}")
             headrace.log(node_run, "INFO", f"doing {name}")
             output = ACTIONS[name](config["integrationActionExecutionProperties"])
-    except Exception as error:
-        headrace.log(node_run, "ERROR", str(error))
-        headrace.report(node_run, "FAILED", {"error": {"message": str(error)}})
-    else:
         if output is not None:
             headrace.report(node_run, "SUCCESS", output)
+    except Exception as error:  # of the work, or of a report that is refused, since it is too large for instance
+        headrace.log(node_run, "ERROR", str(error))
+        headrace.report(node_run, "FAILED", {"error": {"message": str(error)}})
     print(node_run, flush=True)
 
 

@@ -120,6 +120,17 @@ async def test_an_agent_makes_the_calls_that_the_engine_must_not(house: House, s
         assert outputs(run)["inside"] == {"response": {"status": 201, "data": {"ticket": "T-1"}}}
 
 
+async def test_what_is_too_large_to_be_reported_fails_and_says_so(house: House) -> None:
+    house.receiver.on("/inside", Answer(200, {"text": "x" * 2_000_000}))
+    await house.save(line("w", START, webhook("inside", house.receiver.url, agent=True)))
+
+    async with integration(house, AGENT):
+        run = await house.finished((await house.start("w"))["identifier"])
+
+    assert run["result"] == "FAILED"
+    assert "413" in node_run(run, "inside")["error"]
+
+
 async def test_an_integration_outlives_the_engine_and_its_token(free_port: int) -> None:
     clients: Any = ({"client_id": "ops", "client_secret": "ops-secret-0123456789", "kind": "machine"},)
     url = f"http://127.0.0.1:{free_port}"

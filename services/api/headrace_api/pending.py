@@ -11,7 +11,7 @@ _MOST = 1_000
 """Looked at for one claim: what a worker excludes, or what is over, must not hide all the rest."""
 
 _PAGE = 100
-"""Looked at in one go, after the first one was over."""
+"""Looked at in one go, once a first look found what is over."""
 
 
 @dataclass(frozen=True, slots=True)
