@@ -82,7 +82,7 @@ async def visible_node_run(request: Request, node_run_id: str) -> tuple[Run, Nod
     """A node run that the caller may view, and its run; else ApiError 404."""
     context = context_of(request)
     run = await context.ports.runs.find_node_run(node_run_id)
-    node = next((node for node in run.nodes.values() if node.id == node_run_id), None) if run else None
+    node = run.node_run(node_run_id) if run else None
     if run is None or node is None or not await views_run(context, principal_of(request), run):
         raise not_found("node run", node_run_id)
     return run, node

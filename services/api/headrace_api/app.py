@@ -24,8 +24,8 @@ from headrace_api.routes import (
     health,
     integrations,
     node_runs,
+    people,
     reruns,
-    responses,
     runs,
     workers,
     workflows,
@@ -90,7 +90,7 @@ def bare_app() -> FastAPI:
         app.include_router(router, dependencies=[Depends(read_query)])
     guarded = APIRouter(dependencies=[Depends(authenticate), Depends(read_query)])
     # Literal paths before those with a workflow's identifier in the same place.
-    for routes in (workers, runs, reruns, decisions, node_runs, responses, workflows, events, blueprints, entities):
+    for routes in (workers, runs, reruns, decisions, node_runs, people, workflows, events, blueprints, entities):
         guarded.include_router(routes.router)
     app.include_router(guarded)
     app.include_router(health.router)

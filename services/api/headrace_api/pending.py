@@ -85,7 +85,7 @@ def _open_node(stored: StoredRun | None, work: PendingWork) -> tuple[Run, NodeRu
     """The node run, if this attempt of it still waits."""
     if stored is None:
         return None
-    node = next((node for node in stored.run.nodes.values() if node.id == work.node_run_id), None)
+    node = stored.run.node_run(work.node_run_id)
     if node is None or node.status == "COMPLETED" or node.phase == "retrying" or node.attempt != work.attempt:
         return None
     return stored.run, node

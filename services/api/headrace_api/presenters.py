@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from headrace.core import blocking, ids
 from headrace.core.definition import Definition, Node, SelfServeTrigger
-from headrace.core.explanation import Clause, ShownPart
 from headrace.core.json import Json, JsonObject
 from headrace.core.responses import responders_of, tally
 from headrace.core.run import Children, LogLine, NodeRun, Run
@@ -235,18 +234,3 @@ def verdict(it: TriggerVerdict) -> JsonObject:
 
 def _iso(at: int | None) -> str | None:
     return None if at is None else iso(at)
-
-
-def clause(it: Clause) -> JsonObject:
-    """An expression, what it gave, and the values that it saw."""
-    return {
-        "expression": it.expression,
-        "answer": it.answer,
-        "holds": it.holds,
-        "values": [{"path": path, "value": value} for path, value in it.values],
-        "parts": [_part(part) for part in it.parts],
-    }
-
-
-def _part(it: ShownPart) -> JsonObject:
-    return {"expression": it.expression, "answer": it.answer, "parts": [_part(part) for part in it.parts]}

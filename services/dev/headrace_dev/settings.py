@@ -6,12 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from headrace.adapters.http.settings import Egress
-from headrace.contracts.topics import INSTALLATION_NAME
 from headrace.runtime import settings
 from headrace.runtime.settings import PREFIX, Count, LogLevel, Settings
 from headrace_api.settings import Client, Integrations
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog
-from headrace_invoker.actions.wiring import ActionSettings
+from headrace_invoker.actions.settings import ActionEnvironment
 
 __all__ = ["PREFIX", "DevSettings", "Egress", "Retention", "load"]
 
@@ -27,7 +25,7 @@ class Retention(BaseModel):
     records_per_partition: Count = 10_000
 
 
-class DevSettings(Settings):
+class DevSettings(ActionEnvironment, Settings):
     """Settings of `headrace dev`. Nested ones are written with two underscores: `HEADRACE_EGRESS__ALLOWED_HOSTS`."""
 
     host: str = "127.0.0.1"
@@ -45,27 +43,8 @@ class DevSettings(Settings):
     max_in_flight: Count = 200
     """Calls of actions in flight at once."""
     jq_processes: Count = 2
-    runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
-    """Where KAFKA actions publish, instead of `headrace.runs`."""
-    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
-    """Installations that are told of their work by a topic of their own, too."""
-    github: Github = Github()
-    gitlab: Gitlab = Gitlab()
-    azure_devops: AzureDevops = AzureDevops()
-    remote_catalog: RemoteCatalog = RemoteCatalog()
     integrations: Integrations = Integrations()
     log_level: LogLevel = "WARNING"
-
-    def actions(self) -> ActionSettings:
-        """What the actions are told."""
-        return ActionSettings(
-            self.github,
-            self.gitlab,
-            self.azure_devops,
-            self.remote_catalog,
-            self.runs_topic,
-            installation_topics=self.installation_topics,
-        )
 
 
 def load(**given: Any) -> DevSettings:

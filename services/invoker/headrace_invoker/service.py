@@ -9,18 +9,17 @@ from headrace.adapters.http.settings import Egress
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.claims import MongoClaimStore
 from headrace.adapters.mongo.pending import MongoPendingStore
-from headrace.contracts.topics import INSTALLATION_NAME
 from headrace.ports.caller import SigningSecrets
 from headrace.production import ProductionSettings, WorkerProcess
 from headrace.runtime.settings import Count
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog
-from headrace_invoker.actions.wiring import ActionSettings, make_performers, open_callers
+from headrace_invoker.actions.settings import ActionEnvironment
+from headrace_invoker.actions.wiring import make_performers, open_callers
 from headrace_invoker.app import InvokerService
 from headrace_invoker.handler import GROUP
 from headrace_invoker.settings import InvokerSettings
 
 
-class InvokerEnvironment(ProductionSettings):
+class InvokerEnvironment(ActionEnvironment, ProductionSettings):
     """What the process reads from its environment (docs/configuration.md)."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 8083
@@ -35,25 +34,7 @@ class InvokerEnvironment(ProductionSettings):
     max_in_flight: Count = 200
     lease_seconds: Annotated[float, Field(ge=5, le=3_600)] = 60.0
     egress: Egress = Egress()
-    runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
     org_id: str = "headrace"
-    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
-    github: Github = Github()
-    gitlab: Gitlab = Gitlab()
-    azure_devops: AzureDevops = AzureDevops()
-    remote_catalog: RemoteCatalog = RemoteCatalog()
-
-    def actions(self) -> ActionSettings:
-        """What the actions are told."""
-        return ActionSettings(
-            self.github,
-            self.gitlab,
-            self.azure_devops,
-            self.remote_catalog,
-            self.runs_topic,
-            self.org_id,
-            self.installation_topics,
-        )
 
 
 class InvokerProcess(WorkerProcess):
@@ -64,7 +45,7 @@ class InvokerProcess(WorkerProcess):
     def __init__(self, settings: InvokerEnvironment) -> None:
         super().__init__(settings, GROUP)
         secrets = SigningSecrets((settings.signing_secret.get_secret_value(),))
-        actions = settings.actions()
+        actions = settings.actions(settings.org_id)
         self._callers = open_callers(settings.egress.policy(), actions, lambda: self.clock.now() / 1000, secrets)
         self.metrics.watch_circuits(lambda: self._callers.circuits.open(self.clock.monotonic()))
         performers = make_performers(

@@ -3,7 +3,8 @@
 import orjson
 
 from headrace.contracts.entity_change import BadEventError, EntityChange, read_entity_change
-from headrace.core.explanation import Explanation, ShownPart, explain
+from headrace.contracts.explanations import clause_object
+from headrace.core.explanation import explain
 from headrace.core.expression import Evaluation
 from headrace.core.json import Json, JsonObject
 from headrace.core.matching import Listener
@@ -62,7 +63,8 @@ class TriggerExplainer:
         found = explain(listener, change.action, change.blueprint, change.property, change.event, answers)
         return {
             "workflow": listener.workflow, "version": listener.version, "trigger": listener.trigger,
-            "verdict": found.verdict, "reason": found.reason, "runId": None, "asOf": "now", "clauses": _clauses(found),
+            "verdict": found.verdict, "reason": found.reason, "runId": None, "asOf": "now",
+            "clauses": [clause_object(clause) for clause in found.clauses],
         }  # fmt: skip
 
 
@@ -78,18 +80,3 @@ def _recorded(past: TriggerVerdict) -> JsonObject:
         "workflow": past.workflow, "version": past.version, "trigger": past.trigger, "verdict": past.verdict,
         "reason": past.reason, "runId": past.run_id, "asOf": "recorded", "clauses": [],
     }  # fmt: skip
-
-
-def _clauses(found: Explanation) -> list[Json]:
-    return [
-        {
-            "expression": clause.expression, "answer": clause.answer, "holds": clause.holds,
-            "values": [{"path": path, "value": value} for path, value in clause.values],
-            "parts": [_part(part) for part in clause.parts],
-        }
-        for clause in found.clauses
-    ]  # fmt: skip
-
-
-def _part(part: ShownPart) -> JsonObject:
-    return {"expression": part.expression, "answer": part.answer, "parts": [_part(it) for it in part.parts]}

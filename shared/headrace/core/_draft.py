@@ -4,12 +4,12 @@ from typing import Any
 
 from headrace.core import expression
 from headrace.core.commands import InvokeNode, ToAnotherRun
-from headrace.core.decision import Answers, Question
+from headrace.core.decision import Answers, Question, Rejection
 from headrace.core.events import Event, apply
 from headrace.core.expression import Answer, Program
 from headrace.core.json import Json
 from headrace.core.plan import Plan
-from headrace.core.run import Run
+from headrace.core.run import NodeRun, Run
 
 
 class Unanswered(Exception):  # noqa: N818  # not an error: it unwinds a decision that must wait for answers
@@ -39,6 +39,15 @@ class Draft:
         event: Event = event_type(seq=seq, at=self.at, **fields)
         self.events.append(event)
         self.run = apply(self.run, event)
+
+    def open_node_run(self, node_run_id: str) -> NodeRun | Rejection:
+        """The node run, if there is one and it is not over; else why it cannot be told anything."""
+        node_run = self.run.node_run(node_run_id)
+        if node_run is None:
+            return Rejection("unknown-node", f"run {self.run.id} has no node run {node_run_id}")
+        if node_run.status == "COMPLETED":
+            return Rejection("node-over", f"node run {node_run.id} is over with {node_run.result}")
+        return node_run
 
     def answers_for(self, scope: str, programs: tuple[str, ...], root: Json) -> dict[str, Answer]:
         """The answers of foreign programs on `root`. Raises Unanswered until the shell has brought them."""

@@ -19,11 +19,9 @@ from headrace.core.times import iso
 
 def respond(draft: Draft, command: RespondNode) -> Rejection | None:
     """A person pressed a button. The outlet that has enough presses first is taken."""
-    node_run = next((node for node in draft.run.nodes.values() if node.id == command.node_run_id), None)
-    if node_run is None:
-        return Rejection("unknown-node", f"run {draft.run.id} has no node run {command.node_run_id}")
-    if node_run.status == "COMPLETED":
-        return Rejection("node-over", f"node run {node_run.id} is over with {node_run.result}")
+    node_run = draft.open_node_run(command.node_run_id)
+    if isinstance(node_run, Rejection):
+        return node_run
     if node_run.type != "INPUT" or command.button not in responses.buttons_of(node_run):
         return Rejection("unfit-response", f"node run {node_run.id} has no button {command.button}")
     if responses.has_responded(node_run, command.by):

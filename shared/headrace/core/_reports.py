@@ -35,11 +35,9 @@ def report_attempt(draft: Draft, command: ReportAttempt) -> Rejection | None:
 
 def report_node(draft: Draft, command: ReportNode) -> Rejection | None:
     """A PATCH or log lines from outside (spec 7.5); legal in every phase of a node run in progress."""
-    node_run = next((node for node in draft.run.nodes.values() if node.id == command.node_run_id), None)
-    if node_run is None:
-        return Rejection("unknown-node", f"run {draft.run.id} has no node run {command.node_run_id}")
-    if node_run.status == "COMPLETED":
-        return Rejection("node-over", f"node run {node_run.id} is over with {node_run.result}")
+    node_run = draft.open_node_run(command.node_run_id)
+    if isinstance(node_run, Rejection):
+        return node_run
     if command.report_id and command.report_id in node_run.reports:
         return Rejection("duplicate", f"report {command.report_id} was taken already")
     if command.status == "COMPLETED":

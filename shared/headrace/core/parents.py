@@ -57,7 +57,7 @@ def inputs_of(plan: Plan, start: StartRun) -> tuple[str, JsonObject] | str:
 def report_child(draft: Draft, command: ReportChild) -> Rejection | None:
     """A child run is over. It is counted once: its item is not among those at work any more."""
     run = draft.run
-    node_run = next((node for node in run.nodes.values() if node.id == command.node_run_id), None)
+    node_run = run.node_run(command.node_run_id)
     if node_run is None or (node_run.children is None and node_run.status != "COMPLETED"):
         return Rejection("unknown-node", f"run {run.id} has no node run {command.node_run_id} with child runs")
     if node_run.status == "COMPLETED":

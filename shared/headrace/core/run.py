@@ -175,6 +175,10 @@ class Run:
         """When the earliest timer is due; None without timers."""
         return min((timer.due_at for timer in self.timers), default=None)
 
+    def node_run(self, node_run_id: str) -> NodeRun | None:
+        """The node run with this id; None when the run has none."""
+        return next((node for node in self.nodes.values() if node.id == node_run_id), None)
+
     def in_progress(self) -> list[NodeRun]:
         """The node runs that are not completed, in the order in which they started."""
         return [node for node in self.nodes.values() if node.status == "IN_PROGRESS"]

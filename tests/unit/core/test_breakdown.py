@@ -71,16 +71,13 @@ PROGRAMS = [
     ".a // .b // 1",
     "(.a // .b) | .c", ".a or .b and .c", "(.a or .b) and .c", "not", ".a | not", '"x\\(.a)y"', "[.a, .b]", "[.a | .b]",
     "{a: .b, (.c): 1}", "if .a then 1 else 2 end", "(.a == 1) == true", ".a | test(\"x\")", "IN(1, 2)", "(.a | .b).c",
-    "map(.a > 1)", ".a?", '.a["\\u00e4"]', "[]", "{}", "null", "1.5e10", '"\\"\\\\"',
+    "map(.a > 1)", ".a?", '.a["\\u00e4"]', "[]", "{}", "null", "1.5", '"\\"\\\\"',
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", PROGRAMS)
 def test_what_is_written_reads_as_the_same_tree(text: str) -> None:
-    try:
-        tree = parse_tree(text)
-    except OutsideSubset:
-        pytest.skip("not of the total subset")
+    tree = parse_tree(text)
 
     assert parse_tree(write(tree)) == tree
 

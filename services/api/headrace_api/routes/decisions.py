@@ -3,6 +3,7 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from headrace.contracts.explanations import clause_object
 from headrace.core import decisions
 from headrace.core.decisions import ConditionSeen
 from headrace.core.expression import Evaluation
@@ -11,7 +12,6 @@ from headrace.core.plan import compile_plan
 from headrace_api.access import visible_run
 from headrace_api.context import context_of
 from headrace_api.operations import operation
-from headrace_api.presenters import clause
 from headrace_api.problems import not_found
 from headrace_api.responses import answer
 
@@ -46,7 +46,7 @@ def _shown(it: ConditionSeen) -> JsonObject:
         "branches": [
             {
                 "identifier": branch.identifier, "title": branch.title, "expression": branch.expression,
-                "taken": branch.taken, "clause": None if branch.clause is None else clause(branch.clause),
+                "taken": branch.taken, "clause": None if branch.clause is None else clause_object(branch.clause),
             }
             for branch in it.branches
         ],

@@ -1,10 +1,13 @@
 """Where the third parties are, and the credentials for them: settings only, never a workflow (docs/actions.md)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from headrace.contracts.topics import INSTALLATION_NAME
 
 Seconds = Annotated[float, Field(ge=0.05, le=3_600)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$|^$")]
@@ -92,3 +95,37 @@ class AzureDevops(ThirdParty):
     webhook_secret: SecretStr | None = None
     correlation_variable: Variable = "HEADRACE_NODE_RUN"
     """The variable that carries the node run's id; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSettings:
+    """What the actions beyond webhooks are told. `runs_topic` is a full name; None: `runs` with the engine's prefix."""
+
+    github: Github
+    gitlab: Gitlab
+    azure_devops: AzureDevops
+    remote_catalog: RemoteCatalog = field(default_factory=RemoteCatalog)
+    runs_topic: str | None = None
+    org_id: str = "headrace"
+    installation_topics: tuple[str, ...] = ()
+    """Installations that are also told by a topic of their own (docs/actions.md)."""
+
+
+class ActionEnvironment(BaseModel):
+    """The part of a process's settings that is about actions (docs/configuration.md)."""
+
+    runs_topic: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = None
+    """Where KAFKA actions publish, instead of `headrace.runs`."""
+    installation_topics: tuple[Annotated[str, Field(pattern=INSTALLATION_NAME)], ...] = ()
+    """Installations that are told of their work by a topic of their own, too."""
+    github: Github = Github()
+    gitlab: Gitlab = Gitlab()
+    azure_devops: AzureDevops = AzureDevops()
+    remote_catalog: RemoteCatalog = RemoteCatalog()
+
+    def actions(self, org_id: str = "headrace") -> ActionSettings:
+        """What the actions are told."""
+        return ActionSettings(
+            self.github, self.gitlab, self.azure_devops, self.remote_catalog, self.runs_topic,
+            org_id, self.installation_topics,
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from headrace.adapters.http.caller import HttpCaller, make_circuits
@@ -22,26 +22,12 @@ from headrace_invoker.actions.gitlab import GitlabProvider
 from headrace_invoker.actions.installations import InstallationPerformer, WebhookRouter
 from headrace_invoker.actions.kafka import KafkaPerformer
 from headrace_invoker.actions.pipelines import Pace, PipelinePerformer, Provider
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab, RemoteCatalog, ThirdParty
+from headrace_invoker.actions.settings import ActionSettings, ThirdParty
 from headrace_invoker.performance import Performer, Performers
 from headrace_invoker.webhook import WebhookPerformer
 
 ANSWER_BYTES = 4 * 1024 * 1024
 """Read of one answer of a third party: lists of runs are long."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActionSettings:
-    """What the actions beyond webhooks are told. `runs_topic` is a full name; None: `runs` with the engine's prefix."""
-
-    github: Github
-    gitlab: Gitlab
-    azure_devops: AzureDevops
-    remote_catalog: RemoteCatalog = field(default_factory=RemoteCatalog)
-    runs_topic: str | None = None
-    org_id: str = "headrace"
-    installation_topics: tuple[str, ...] = ()
-    """Installations that are also told by a topic of their own (docs/actions.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 import orjson
 
+from headrace.adapters.embedded.fence import accept, rev_of
 from headrace.adapters.embedded.journal import Journal, Row
 from headrace.contracts import catalog_documents
 from headrace.contracts.documents import pack, unpack
@@ -63,7 +64,7 @@ class EmbeddedCatalog:
 
     async def save_blueprint(self, write: StoredBlueprint) -> bool:
         """See the port. Here UnavailableError means that nothing was written."""
-        if self._rev_of(self._blueprints.get(write.identifier)) != write.rev - 1:
+        if rev_of(self._blueprints.get(write.identifier)) != write.rev - 1:
             return False
         n = self._numbers.get("/" + write.identifier, self._last_n + 1)
         if self._journal is not None:
@@ -78,7 +79,7 @@ class EmbeddedCatalog:
 
     async def delete_blueprint(self, identifier: str, rev: int) -> bool:
         """See the port. Here UnavailableError means that nothing was written."""
-        if rev < 0 or self._rev_of(self._blueprints.get(identifier)) != rev:
+        if rev < 0 or rev_of(self._blueprints.get(identifier)) != rev:
             return False
         if self._journal is not None:
             self._journal.write((_DELETE_BLUEPRINT, [(self._numbers["/" + identifier],)]))
@@ -91,14 +92,7 @@ class EmbeddedCatalog:
 
     async def save(self, writes: Sequence[StoredEntity]) -> list[bool]:
         """See the port. Here UnavailableError means that nothing was written."""
-        answers: list[bool] = []
-        accepted: dict[str, StoredEntity] = {}
-        for write in writes:
-            key = write.entity.key
-            wins = self._rev_of(accepted.get(key) or self._entities.get(key)) == write.rev - 1
-            answers.append(wins)
-            if wins:
-                accepted[key] = write
+        answers, accepted = accept(writes, lambda write: write.entity.key, self._entities)
         if accepted:
             numbers = {key: self._numbers.get(key, self._last_n + 1 + i) for i, key in enumerate(accepted)}
             if self._journal is not None:
@@ -144,10 +138,6 @@ class EmbeddedCatalog:
     async def close(self) -> None:
         """Tidy up the file. The journal stays open."""
         self._tidy()
-
-    @staticmethod
-    def _rev_of(stored: StoredBlueprint | StoredEntity | None) -> int:
-        return -1 if stored is None else stored.rev
 
     def _number(self, name: str, n: int) -> None:
         self._numbers[name] = n

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from heapq import nsmallest
 from typing import Final
 
+from headrace.adapters.embedded.fence import accept
 from headrace.adapters.embedded.journal import Journal
 from headrace.ports.pending import PendingWork
 
@@ -35,17 +36,12 @@ class EmbeddedPendingStore:
 
     async def save(self, writes: Sequence[PendingWork]) -> list[bool]:
         """See the port. Here UnavailableError means that nothing was written."""
-        answers: list[bool] = []
-        accepted: dict[str, PendingWork] = {}
-        for write in writes:
-            held = accepted.get(write.node_run_id) or self._works.get(write.node_run_id)
-            wins = (-1 if held is None else held.rev) == write.rev - 1
-            answers.append(wins)
-            if wins:
-                accepted[write.node_run_id] = write
+        answers, accepted = accept(writes, lambda write: write.node_run_id, self._works)
+        if not accepted:
+            return answers
         surplus = len(self._acknowledged) - self._max_acknowledged
         old = [name for name in list(self._acknowledged)[: max(0, surplus)] if name not in accepted]
-        if accepted and self._journal is not None:
+        if self._journal is not None:
             self._journal.write((_SAVE, [_row(it) for it in accepted.values()]), (_DELETE, [(name,) for name in old]))
         for name in old:
             self._forget(name)

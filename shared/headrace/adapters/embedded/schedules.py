@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from heapq import nsmallest
 from typing import Final
 
+from headrace.adapters.embedded.fence import accept, rev_of
 from headrace.adapters.embedded.journal import Journal
 from headrace.ports.schedules import StoredSchedule
 
@@ -30,14 +31,7 @@ class EmbeddedScheduleStore:
 
     async def save(self, writes: Sequence[StoredSchedule]) -> list[bool]:
         """See the port. Here UnavailableError means that nothing was written."""
-        answers: list[bool] = []
-        accepted: dict[tuple[str, str], StoredSchedule] = {}
-        for write in writes:
-            held = accepted.get(write.key) or self._schedules.get(write.key)
-            wins = (-1 if held is None else held.rev) == write.rev - 1
-            answers.append(wins)
-            if wins:
-                accepted[write.key] = write
+        answers, accepted = accept(writes, lambda write: write.key, self._schedules)
         if accepted and self._journal is not None:
             rows = [(it.workflow, it.trigger, it.rev, it.version, it.spec, it.due_at) for it in accepted.values()]
             self._journal.write((_SAVE, rows))
@@ -46,8 +40,7 @@ class EmbeddedScheduleStore:
 
     async def delete(self, key: tuple[str, str], rev: int) -> bool:
         """See the port. Here UnavailableError means that nothing was written."""
-        held = self._schedules.get(key)
-        if held is None or held.rev != rev:
+        if rev < 0 or rev_of(self._schedules.get(key)) != rev:
             return False
         if self._journal is not None:
             self._journal.write((_DELETE, [key]))

@@ -40,6 +40,20 @@ MAX_BYTES: Final = 16 * 1024 * 1024 - 64 * 1024
 _ATTEMPTS: Final = 3
 
 
+def replacement(document: Document, rev: int) -> Operation:
+    """Write a document of this `rev` over the one before it, or, for `rev` 0, where there is none."""
+    return InsertOne(document) if rev == 0 else only_if({"$eq": ["$rev", rev - 1]}, document)
+
+
+def judge_revs(revs: Sequence[int]) -> Judge:
+    """The judge of writes with these `rev`s."""
+
+    def judge(i: int, held: Mapping[str, Any] | None) -> bool | None:
+        return None if (-1 if held is None else held["rev"]) == revs[i] - 1 else False
+
+    return judge
+
+
 class BulkWriter:
     """Writes batches to one collection. `fields` are those that its judges look at; `thing` names its documents."""
 

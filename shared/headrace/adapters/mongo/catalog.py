@@ -8,15 +8,15 @@ What an entity does not have is absent. A blueprint's document holds its `_id`, 
 document as bytes, and by whom and when it was made and changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 from bson.datetime_ms import DatetimeMS
-from pymongo import InsertOne, UpdateOne
+from pymongo import UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, Operation, in_rounds, only_if, too_large
+from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, in_rounds, judge_revs, replacement, too_large
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import BLUEPRINTS, ENTITIES
@@ -61,8 +61,8 @@ class MongoCatalog:
         """See the port. Raises DocumentTooLargeError, UnencodableMessageError: nothing was written."""
         write_id = self._blueprint_writer.next_write_id()
         document = _encode_blueprint(write, write_id)
-        operation = _replacement(document, write.rev)
-        (won,) = await self._blueprint_writer.write([write.identifier], [operation], write_id, _judge([write.rev]))
+        operation = replacement(document, write.rev)
+        (won,) = await self._blueprint_writer.write([write.identifier], [operation], write_id, judge_revs([write.rev]))
         return won
 
     async def delete_blueprint(self, identifier: str, rev: int) -> bool:
@@ -131,20 +131,9 @@ class MongoCatalog:
         if not writes:
             return []
         write_id = self._entity_writer.next_write_id()
-        operations = [_replacement(_encode(it, write_id, self._retention_ms), it.rev) for it in writes]
+        operations = [replacement(_encode(it, write_id, self._retention_ms), it.rev) for it in writes]
         revs = [write.rev for write in writes]
-        return await self._entity_writer.write([it.entity.key for it in writes], operations, write_id, _judge(revs))
-
-
-def _replacement(document: Document, rev: int) -> Operation:
-    return InsertOne(document) if rev == 0 else only_if({"$eq": ["$rev", rev - 1]}, document)
-
-
-def _judge(revs: Sequence[int]) -> Any:
-    def judge(i: int, held: Mapping[str, Any] | None) -> bool | None:
-        return None if (-1 if held is None else held["rev"]) == revs[i] - 1 else False
-
-    return judge
+        return await self._entity_writer.write([it.entity.key for it in writes], operations, write_id, judge_revs(revs))
 
 
 def _sent(rev: int) -> list[dict[str, Any]]:

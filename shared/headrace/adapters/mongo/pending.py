@@ -4,13 +4,12 @@ A document holds `_id` (the node run), `v`, `rev`, `write_id` (the fence of comp
 `run`, `attempt`, `installation`, `offered_at`, `visible_at` unless somebody acknowledged it, and `expire_at`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from bson.datetime_ms import DatetimeMS
-from pymongo import InsertOne
 
-from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if
+from headrace.adapters.mongo.bulk import BulkWriter, in_rounds, judge_revs, replacement
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import PENDING
@@ -59,13 +58,12 @@ class MongoPendingStore:
             return []
         write_id = self._writer.next_write_id()
 
-        def judge(i: int, held: Mapping[str, Any] | None) -> bool | None:
-            return None if (-1 if held is None else held["rev"]) == writes[i].rev - 1 else False
+        operations = [replacement(self._encode(write, write_id), write.rev) for write in writes]
+        return await self._writer.write(
+            [write.node_run_id for write in writes], operations, write_id, judge_revs([write.rev for write in writes])
+        )
 
-        operations = [self._replacement(write, write_id) for write in writes]
-        return await self._writer.write([write.node_run_id for write in writes], operations, write_id, judge)
-
-    def _replacement(self, write: PendingWork, write_id: int) -> Operation:
+    def _encode(self, write: PendingWork, write_id: int) -> Document:
         document: Document = {
             "_id": write.node_run_id, "v": 1, "rev": write.rev, "write_id": write_id, "run": write.run_id,
             "attempt": write.attempt, "installation": write.installation, "offered_at": write.offered_at,
@@ -73,7 +71,7 @@ class MongoPendingStore:
         }  # fmt: skip
         if write.visible_at is not None:
             document["visible_at"] = write.visible_at
-        return InsertOne(document) if write.rev == 0 else only_if({"$eq": ["$rev", write.rev - 1]}, document)
+        return document
 
 
 def _decode(document: Document) -> PendingWork:

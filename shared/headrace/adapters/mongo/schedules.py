@@ -5,12 +5,10 @@ A document holds `_id` (the workflow and the trigger, a blank between them: iden
 due any more.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from pymongo import InsertOne
-
-from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if
+from headrace.adapters.mongo.bulk import BulkWriter, in_rounds, judge_revs, replacement
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import SCHEDULES
@@ -62,25 +60,24 @@ class MongoScheduleStore:
             return []
         write_id = self._writer.next_write_id()
 
-        def judge(i: int, held: Mapping[str, Any] | None) -> bool | None:
-            return None if (-1 if held is None else held["rev"]) == writes[i].rev - 1 else False
-
-        operations = [_replacement(write, write_id) for write in writes]
-        return await self._writer.write([_id(write.key) for write in writes], operations, write_id, judge)
+        operations = [replacement(_encode(write, write_id), write.rev) for write in writes]
+        return await self._writer.write(
+            [_id(write.key) for write in writes], operations, write_id, judge_revs([write.rev for write in writes])
+        )
 
 
 def _id(key: tuple[str, str]) -> str:
     return f"{key[0]} {key[1]}"
 
 
-def _replacement(write: StoredSchedule, write_id: int) -> Operation:
+def _encode(write: StoredSchedule, write_id: int) -> Document:
     document: Document = {
         "_id": _id(write.key), "v": 1, "rev": write.rev, "write_id": write_id, "version": write.version,
         "spec": write.spec,
     }  # fmt: skip
     if write.due_at is not None:
         document["due_at"] = write.due_at
-    return InsertOne(document) if write.rev == 0 else only_if({"$eq": ["$rev", write.rev - 1]}, document)
+    return document
 
 
 def _decode(document: Document) -> StoredSchedule:

@@ -12,8 +12,8 @@ from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.caller import SigningSecrets
 from headrace.ports.log import Log
-from headrace_invoker.actions.settings import AzureDevops, Github, Gitlab
-from headrace_invoker.actions.wiring import ActionSettings, Callers, make_performers, open_callers
+from headrace_invoker.actions.settings import ActionSettings, AzureDevops, Github, Gitlab
+from headrace_invoker.actions.wiring import Callers, make_performers, open_callers
 from headrace_invoker.performance import Performers
 from tests.conformance.samples import START, ManualClock
 from tests.thirdparty import azure, github, gitlab

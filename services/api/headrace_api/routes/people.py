@@ -86,7 +86,7 @@ async def _input_node(request: Request) -> tuple[Run, NodeRun, str | None]:
     node_run_id: str = request.path_params["node_run_id"]
     context, principal = context_of(request), principal_of(request)
     run = await context.ports.runs.find_node_run(node_run_id)
-    node = next((node for node in run.nodes.values() if node.id == node_run_id), None) if run else None
+    node = run.node_run(node_run_id) if run else None
     if run is None or node is None:
         raise not_found("node run", node_run_id)
     views = await views_run(context, principal, run)
