@@ -14,7 +14,14 @@ from typing import Any, NoReturn
 from bench import _workload
 from bench._process import cpu_seconds
 from headrace.adapters.clock import SystemClock
-from headrace.adapters.embedded import EmbeddedDefinitionStore, EmbeddedLedger, EmbeddedLog, Journal
+from headrace.adapters.embedded import (
+    EmbeddedDefinitionStore,
+    EmbeddedGateStore,
+    EmbeddedLedger,
+    EmbeddedLog,
+    EmbeddedRunStore,
+    Journal,
+)
 from headrace.contracts.topics import TopicNames
 from headrace.core.expression import Answer, Evaluation, Failure
 from headrace.ports.log import Log, Message
@@ -76,7 +83,17 @@ async def measure(
         some = map(_workload.event, range(first, min(first + _CHUNK, warm_up + events)))
         await log.publish([Message(topics.entity_changes, it.key, it.value) for it in some])
     counting = _CountingLedger(ledger, warm_up, events)
-    service = TriggerService(log, definitions, _NoEvaluator(), counting, SystemClock(), topics, Metrics())
+    service = TriggerService(
+        log,
+        definitions,
+        _NoEvaluator(),
+        counting,
+        EmbeddedGateStore(),
+        EmbeddedRunStore(),
+        SystemClock(),
+        topics,
+        Metrics(),
+    )
     await service.listeners.index()
     process.settle()
     tasks = Tasks()

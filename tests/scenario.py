@@ -17,7 +17,7 @@ from headrace.core.commands import (
     ReportNode,
     StartRun,
     Succeeded,
-    ToAnotherRun,
+    ToAnother,
 )
 from headrace.core.decide import decide
 from headrace.core.decision import Decision
@@ -93,7 +93,7 @@ class Scenario:
     now: int = BEGIN
     events: list[Event] = field(default_factory=list)
     requests: list[InvokeNode] = field(default_factory=list)
-    commands: list[ToAnotherRun] = field(default_factory=list)
+    commands: list[ToAnother] = field(default_factory=list)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
+from headrace.adapters.embedded.gates import EmbeddedGateStore
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.pending import EmbeddedPendingStore
@@ -86,6 +87,7 @@ class World:
     ledger: EmbeddedLedger
     catalog: EmbeddedCatalog
     pending: EmbeddedPendingStore
+    gates: EmbeddedGateStore
     clock: TestClock
     topics: TopicNames
     tokens: dict[str, str] = field(default_factory=dict)
@@ -151,11 +153,11 @@ def make_world(settings: ApiSettings | None = None, explainer: Explainer | None 
     clock, topics = TestClock(), TopicNames()
     log = log or EmbeddedLog(clock)
     runs, definitions, ledger = EmbeddedRunStore(), EmbeddedDefinitionStore(), EmbeddedLedger()
-    catalog, pending = EmbeddedCatalog(), EmbeddedPendingStore()
-    ports = ApiPorts(log, runs, definitions, ledger, catalog, pending, TestEvaluator(), clock, topics, explainer)
+    catalog, pending, gates = EmbeddedCatalog(), EmbeddedPendingStore(), EmbeddedGateStore()
+    ports = ApiPorts(log, runs, definitions, ledger, catalog, pending, gates, TestEvaluator(), clock, topics, explainer)
     app = create_app(ports, settings or make_settings())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://headrace.test")
-    return World(app, client, log, runs, definitions, ledger, catalog, pending, clock, topics)
+    return World(app, client, log, runs, definitions, ledger, catalog, pending, gates, clock, topics)
 
 
 def workflow(identifier: str = "restart", permissions: Any = None, **changes: Any) -> dict[str, Any]:

@@ -2,7 +2,16 @@
 
 import pytest
 
-SUITES = ("log", "run_store", "definition_store", "claim_store", "ledger", "schedule_store", "pending_store")
+SUITES = (
+    "log",
+    "run_store",
+    "definition_store",
+    "claim_store",
+    "ledger",
+    "schedule_store",
+    "pending_store",
+    "gate_store",
+)
 
 for suite in SUITES:
     pytest.register_assert_rewrite(f"tests.conformance.{suite}_suite")

@@ -10,6 +10,7 @@ from headrace.adapters.embedded import (
     EmbeddedCatalog,
     EmbeddedClaimStore,
     EmbeddedDefinitionStore,
+    EmbeddedGateStore,
     EmbeddedLedger,
     EmbeddedLog,
     EmbeddedPendingStore,
@@ -19,6 +20,7 @@ from headrace.adapters.embedded import (
 )
 from headrace.adapters.embedded.groups import EmbeddedConsumer
 from headrace.ports.catalog import CatalogStore
+from headrace.ports.gates import GateStore
 from headrace.ports.log import Consumer
 from headrace.ports.pending import PendingStore
 from headrace.ports.schedules import ScheduleStore
@@ -26,6 +28,7 @@ from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunS
 from tests.conformance.catalog_store_suite import CatalogStoreSuite, DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import ClaimStoreSuite, DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DefinitionStoreSuite, DurableDefinitionStoreSuite
+from tests.conformance.gate_store_suite import DurableGateStoreSuite, GateStoreSuite
 from tests.conformance.harness import LogHarness, StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite, LedgerSuite
 from tests.conformance.log_suite import DurableLogSuite, LogSuite
@@ -212,5 +215,21 @@ class TestPendingWorkInAFile(DurablePendingStoreSuite):
     @pytest.fixture
     async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[PendingStore]]:
         harness = EmbeddedStoreHarness[PendingStore](EmbeddedPendingStore, tmp_path / "headrace.db")
+        yield harness
+        await harness.close()
+
+
+class TestGatesInMemory(GateStoreSuite):
+    @pytest.fixture
+    async def harness(self) -> AsyncIterator[StoreHarness[GateStore]]:
+        harness = EmbeddedStoreHarness[GateStore](EmbeddedGateStore, None)
+        yield harness
+        await harness.close()
+
+
+class TestGatesInAFile(DurableGateStoreSuite):
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[StoreHarness[GateStore]]:
+        harness = EmbeddedStoreHarness[GateStore](EmbeddedGateStore, tmp_path / "headrace.db")
         yield harness
         await harness.close()

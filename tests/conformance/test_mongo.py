@@ -14,6 +14,7 @@ from headrace.adapters.mongo import (
     MongoClaimStore,
     MongoDatabase,
     MongoDefinitionStore,
+    MongoGateStore,
     MongoLedger,
     MongoPendingStore,
     MongoRunStore,
@@ -23,12 +24,14 @@ from headrace.adapters.mongo import (
 )
 from headrace.adapters.mongo.indexes import COLLECTIONS
 from headrace.ports.catalog import CatalogStore
+from headrace.ports.gates import GateStore
 from headrace.ports.pending import PendingStore
 from headrace.ports.schedules import ScheduleStore
 from headrace.ports.stores import ClaimStore, DefinitionStore, LedgerStore, RunStore
 from tests.conformance.catalog_store_suite import DurableCatalogStoreSuite
 from tests.conformance.claim_store_suite import DurableClaimStoreSuite
 from tests.conformance.definition_store_suite import DurableDefinitionStoreSuite
+from tests.conformance.gate_store_suite import DurableGateStoreSuite
 from tests.conformance.harness import StoreHarness
 from tests.conformance.ledger_suite import DurableLedgerSuite
 from tests.conformance.pending_store_suite import DurablePendingStoreSuite
@@ -141,5 +144,13 @@ class TestMongoPendingWork(DurablePendingStoreSuite):
     @pytest.fixture
     async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[PendingStore]]:
         harness = MongoStoreHarness[PendingStore](MongoPendingStore, empty)
+        yield harness
+        await harness.close()
+
+
+class TestMongoGates(DurableGateStoreSuite):
+    @pytest.fixture
+    async def harness(self, empty: MongoSettings) -> AsyncIterator[StoreHarness[GateStore]]:
+        harness = MongoStoreHarness[GateStore](MongoGateStore, empty)
         yield harness
         await harness.close()

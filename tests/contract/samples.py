@@ -17,12 +17,14 @@ from headrace.contracts.topics import TopicNames
 from headrace.core import events
 from headrace.core.commands import (
     Accepted,
+    AdmitRun,
     CancelRun,
     Carried,
     Command,
     Failed,
     FireTimer,
     InvokeNode,
+    LeaveGate,
     Origin,
     ReportAttempt,
     ReportChild,
@@ -220,9 +222,27 @@ def _lineage() -> dict[str, Sample]:
     }
     for name, command in commands.items():
         made[name] = Sample(codec.encode_command(command, NAMES, TRACE), codec.decode_command, command)
+    made |= _gated()
     for name, event in FANNED.items():
         made[name] = Sample(codec.encode_event(run(), event, NAMES, TRACE), codec.decode_event, event)
     return made
+
+
+GATE = "wfg_3333333333333333"
+
+
+def _gated() -> dict[str, Sample]:
+    """What runs behind a gate add."""
+    held = StartRun(RUN, AT, "restart_service", 3, "start", EVENT, "headrace", CAUSE, gate=GATE, held=True)
+    admitted = AdmitRun(RUN, AT)
+    left = LeaveGate(GATE, RUN, AT)
+    started = replace(_STARTED, gate=GATE)
+    return {
+        "start-run-held": Sample(codec.encode_command(held, NAMES, TRACE), codec.decode_command, held),
+        "admit-run": Sample(codec.encode_command(admitted, NAMES, TRACE), codec.decode_command, admitted),
+        "leave-gate": Sample(codec.encode_command(left, NAMES, TRACE), codec.decode_leave, left),
+        "run-started-gated": Sample(codec.encode_event(run(), started, NAMES, TRACE), codec.decode_event, started),
+    }
 
 
 def poll_request() -> InvokeNode:

@@ -114,7 +114,15 @@ async def test_an_event_from_before_the_workflow_starts_nothing_and_the_ledger_s
     await house.save(line("young", on_change(), webhook("call", house.receiver.url)))
     engine = house.engine
     service = TriggerService(
-        engine.log, engine.definitions, engine.evaluator, engine.ledger, engine.clock, house.topics, engine.metrics
+        engine.log,
+        engine.definitions,
+        engine.evaluator,
+        engine.ledger,
+        engine.gates,
+        engine.runs,
+        engine.clock,
+        house.topics,
+        engine.metrics,
     )
     service.start(engine.tasks)
     await house.publish(orjson.dumps({**change(), "eventId": "in time"}))

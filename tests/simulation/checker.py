@@ -2,31 +2,39 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from headrace.contracts.codec import decode_event
 from headrace.contracts.entity_change import event_id
 from headrace.core import ids
-from headrace.core.events import AttemptFailed, AttemptStarted, Event, NodeCompleted, NodeStarted, fold
+from headrace.core.events import AttemptFailed, AttemptStarted, Event, NodeCompleted, NodeStarted, RunCompleted, fold
 from headrace.core.run import Run
 from headrace.ports.stores import StoredRun
-from tests.simulation.workload import EXPECTED_NODES, TOPICS, TRIGGERS
+from tests.simulation.workload import EXPECTED_NODES, SOURCES, TOPICS, TRIGGERS, shared_id
 
 
 def expected_runs(world: Any) -> dict[str, str]:
     """The run that each event must start in each workflow."""
-    return {
+    expected = {
         ids.run_id(workflow, trigger, event_id(TOPICS.entity_changes, event)): workflow
         for event in world.events
         for workflow, trigger in TRIGGERS.items()
     }
+    return {**expected, **dict.fromkeys(queue_of(world), "queue")}
+
+
+def queue_of(world: Any) -> list[str]:
+    """The runs that must follow one another, in this order."""
+    return [ids.run_id("queue", "shared", event_id(TOPICS.entity_changes, shared_id(event))) for event in world.events]
 
 
 async def is_quiet(world: Any) -> bool:
     """Whether all runs are over, with nothing left to publish."""
     stored = await world.runs.committed.load(list(expected_runs(world)))
     over = len(stored) == len(expected_runs(world)) and all(it.run.is_over for it in stored.values())
-    return over and not world.runs.pending and not await world.runs.committed.unsent(2**62, 10)
+    gates = [*await world.gates.unsent(2**62, 10), *await world.gates.due(2**62, 10)]
+    return over and not gates and not world.runs.pending and not await world.runs.committed.unsent(2**62, 10)
 
 
 async def violations(world: Any) -> list[str]:
@@ -42,10 +50,13 @@ async def violations(world: Any) -> list[str]:
         found.extend(_run_violations(workflow, stored[run_id], history.get(run_id, {})))
     found.extend(f"V1 run {run_id} should not exist" for run_id in history if run_id not in expected)
     found.extend(_call_violations(world, history))
+    found.extend(_queue_violations(queue_of(world), history))
+    held = [stored.gate for stored in await world.gates.due(2**62, 10)]
+    found.extend(f"V10 run {gate.holder} holds its gate for ever, and {len(gate.waiting)} wait" for gate in held)
     for kind, process, tasks in world.processes:
         if tasks.failed is not None and tasks.failed.done():
             found.append(f"{kind} {process.name} died of {tasks.failed.result()!r}")
-    for topic in (TOPICS.entity_changes, TOPICS.run_commands, TOPICS.node_requests, TOPICS.node_results):
+    for topic in SOURCES:
         for partition in range(2):
             letters = await world.log.read(TOPICS.dead_letters(topic), partition)
             found.extend(f"dead letter: {letter.header('dl-message')}" for letter in letters)
@@ -89,6 +100,25 @@ def _run_violations(workflow: str, stored: StoredRun, events: dict[int, Event]) 
     return found
 
 
+def _queue_violations(queue: list[str], history: dict[str, dict[int, Event]]) -> list[str]:
+    """V10: the runs of one entity follow one another in the order of their events; none begins before another's end."""
+    found = []
+    spans = [(run_id, _begun_at(history.get(run_id, {})), _over_at(history.get(run_id, {}))) for run_id in queue]
+    for (first, _, over), (second, begun, _) in pairwise(spans):
+        if over is not None and begun is not None and begun < over:
+            found.append(f"V10 run {second} began {over - begun} ms before the end of run {first}")
+    return found
+
+
+def _begun_at(events: dict[int, Event]) -> int | None:
+    """When the run went on from its trigger."""
+    return next((it.at for it in events.values() if isinstance(it, NodeCompleted) and it.node == "shared"), None)
+
+
+def _over_at(events: dict[int, Event]) -> int | None:
+    return next((it.at for it in events.values() if isinstance(it, RunCompleted)), None)
+
+
 def _timer_violations(run_id: str, events: dict[int, Event]) -> list[str]:
     """V8: an attempt that waited for its time began not before it, and once."""
     due = {(it.node, it.attempt): it.retry.due_at for it in events.values() if isinstance(it, AttemptFailed)}
@@ -129,7 +159,7 @@ def _attempts(history: dict[str, dict[int, Event]]) -> Iterator[tuple[str, str]]
     """Every attempt that began, with its node."""
     for run_id, events in history.items():
         for event in events.values():
-            if isinstance(event, NodeStarted):
+            if isinstance(event, NodeStarted) and event.node != "shared":
                 yield ids.attempt_id(event.node_run_id, 1), event.node
             elif isinstance(event, AttemptStarted):
                 yield ids.attempt_id(ids.node_run_id(run_id, event.node), event.attempt), event.node

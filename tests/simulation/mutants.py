@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.contracts.envelope import is_redelivered
+from headrace.core.commands import LeaveGate
+from headrace.ports.gates import StoredGate
 from headrace.ports.log import Record, TopicPartition
 from headrace.ports.stores import Claim, StoredRun
 from headrace.runtime.loop import BatchLoop
@@ -221,6 +223,41 @@ def done_before_publish(kind: str, service: Any) -> None:
     loop._handler = done_first
 
 
+def gate_no_resend(kind: str, service: Any) -> None:
+    """Gatekeeper: neither redelivery nor the sweep publishes what a predecessor saved at a gate and left."""
+    if kind != "trigger":
+        return
+    store = service.gatekeeper._store
+
+    class Forgetful:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        async def load(self, gate_ids: Sequence[str]) -> dict[str, StoredGate]:
+            held = await store.load(gate_ids)
+            return {name: replace(it, outbox=()) for name, it in held.items()}
+
+        async def unsent(self, saved_before: int, limit: int) -> list[StoredGate]:
+            return []
+
+    service.gatekeeper._store = Forgetful()
+
+
+def gate_any_turn(kind: str, service: Any) -> None:
+    """Gatekeeper: a run that is over frees the gate, whether it held it or not."""
+    if kind != "trigger":
+        return
+    keeper = service.gatekeeper
+    leave = keeper.leave
+
+    async def leave_whoever_it_is(left: Sequence[LeaveGate]) -> None:
+        known = await keeper._store.load([it.gate for it in left])
+        holders = {name: it.gate.holder for name, it in known.items()}
+        await leave([replace(it, run_id=holders.get(it.gate) or it.run_id) for it in left])
+
+    keeper.leave = leave_whoever_it_is
+
+
 MUTANTS = {
     mutation.__name__: mutation
     for mutation in (
@@ -243,5 +280,7 @@ MUTANTS = {
         call_what_was_sent,
         done_before_result,
         done_before_publish,
+        gate_no_resend,
+        gate_any_turn,
     )
 }

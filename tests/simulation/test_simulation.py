@@ -29,7 +29,7 @@ def quiet_logs() -> Iterator[None]:
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_no_history_violates_an_invariant(first: int) -> None:
-    """V1-V9 hold through crashes, zombies, duplicates, reordering, rollbacks and rebalances; and all work gets done."""
+    """V1-V10 hold through crashes, zombies, duplicates, disorder, rollbacks and rebalances; and all work gets done."""
     outcomes = [simulate(seed) for seed in range(first, min(first + CHUNK, SEEDS))]
 
     assert {outcome.seed: outcome.violations for outcome in outcomes if outcome.violations} == {}

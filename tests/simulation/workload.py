@@ -15,6 +15,10 @@ from headrace_invoker.performance import Performance
 from tests.simulation.process import Process
 
 TOPICS = TopicNames()
+SOURCES = (
+    TOPICS.entity_changes, TOPICS.run_commands, TOPICS.run_gates, TOPICS.node_requests, TOPICS.node_results,
+)  # fmt: skip
+"""What the services read."""
 
 
 def _webhook(name: str, **config: Any) -> JsonObject:
@@ -95,9 +99,27 @@ ONCE: JsonObject = {
     "connections": [_edge("updated", "charge")],
 }
 
-WORKFLOWS = (LINE, FAN, ONCE)
+QUEUE: JsonObject = {
+    "identifier": "queue",
+    "nodes": [
+        {
+            "identifier": "shared",
+            "config": {
+                "type": "EVENT_TRIGGER",
+                "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "shared"},
+                "perEntity": "serial",
+            },
+        },
+        _webhook("one-by-one"),
+    ],
+    "connections": [_edge("shared", "one-by-one")],
+}
+
+WORKFLOWS = (LINE, FAN, ONCE, QUEUE)
 TRIGGERS = {"line": "changed", "fan": "any", "once": "updated"}
+"""Those that hear of every event's own entity."""
 EXPECTED_NODES = {
+    "queue": {"shared", "one-by-one"},
     "once": {"updated", "charge"},
     "line": {"changed", "first-question", "open", "second-question", "flaky"},
     "fan": {"any", "left", "reported", "join"},
@@ -120,6 +142,22 @@ def entity_event(identifier: str) -> Message:
         },
     }
     return Message(TOPICS.entity_changes, f"service/svc-{identifier}", orjson.dumps(event))
+
+
+def shared_event(identifier: str) -> Message:
+    """A change of the one entity whose runs follow one another."""
+    entity: JsonObject = {"identifier": "one", "title": None, "blueprint": "shared", "relations": {}}
+    event = {
+        "eventId": shared_id(identifier),
+        "action": "UPDATE",
+        "context": {"blueprintIdentifier": "shared", "entityIdentifier": "one"},
+        "diff": {"before": entity, "after": {**entity, "properties": {"by": identifier}}},
+    }
+    return Message(TOPICS.entity_changes, "shared/one", orjson.dumps(event))
+
+
+def shared_id(identifier: str) -> str:
+    return f"shared-{identifier}"
 
 
 class Receiver:

@@ -17,6 +17,7 @@ import jq
 
 from headrace.adapters.embedded.claims import EmbeddedClaimStore
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
+from headrace.adapters.embedded.gates import EmbeddedGateStore
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
 from headrace.adapters.embedded.runs import EmbeddedRunStore
@@ -34,7 +35,7 @@ from headrace_trigger.app import TriggerService
 from tests.simulation import checker, virtual_loop
 from tests.simulation.process import Process, ProcessClaims, ProcessLog, ProcessPort
 from tests.simulation.replicas import ReplicatedClaims, ReplicatedRuns
-from tests.simulation.workload import TOPICS, WORKFLOWS, Receiver, entity_event
+from tests.simulation.workload import SOURCES, TOPICS, WORKFLOWS, Receiver, entity_event, shared_event
 
 Mutation = Callable[[str, Any], None]
 """Breaks a defence of a service that was just built: (kind of service, service). First it gets ("world", world)."""
@@ -100,6 +101,7 @@ class World:
         self.claims = ReplicatedClaims(EmbeddedClaimStore(self.clock))
         self.definitions = EmbeddedDefinitionStore()
         self.ledger = EmbeddedLedger()
+        self.gates = EmbeddedGateStore()
         self.looked: dict[tuple[str, str], float] = {}
         """When each process looked last at the claim of each attempt."""
         self.receiver = Receiver(self)
@@ -154,7 +156,11 @@ class World:
         definitions: Any = ProcessPort(process, self.definitions)
         if kind == "trigger":
             ledger: Any = ProcessPort(process, self.ledger)
-            return TriggerService(log, definitions, evaluator, ledger, self.clock, TOPICS, metrics, loop_settings=loop)
+            gates: Any = ProcessPort(process, self.gates)
+            looked_at: Any = ProcessPort(process, self.runs)
+            return TriggerService(
+                log, definitions, evaluator, ledger, gates, looked_at, self.clock, TOPICS, metrics, loop_settings=loop
+            )
         if kind == "orchestrator":
             runs: Any = ProcessPort(process, self.runs)
             settings = OrchestratorSettings(
@@ -190,7 +196,7 @@ class World:
 
     async def _publish_events(self) -> None:
         for event in self.events:
-            await self.log.publish([entity_event(event)])
+            await self.log.publish([entity_event(event), shared_event(event)])
             self.wanted.clear()
             pause = self.chance.random() * (5.0 if self.elections else 2.5 if self.zombies else 0.1)
             await _at_most(pause, self.wanted)
@@ -300,8 +306,7 @@ class World:
 
     async def _publish_again(self) -> None:
         """A record from the past comes again, as from somebody who replays it, and must say so."""
-        sources = (TOPICS.entity_changes, TOPICS.run_commands, TOPICS.node_requests, TOPICS.node_results)
-        topic = self.chance.choice(sources)
+        topic = self.chance.choice(SOURCES)
         records = await self.log.read(topic, self.chance.randrange(2))
         if records:
             record = self.chance.choice(records)

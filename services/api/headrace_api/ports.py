@@ -9,6 +9,7 @@ from headrace.core.json import JsonObject
 from headrace.ports.catalog import CatalogStore
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
+from headrace.ports.gates import GateStore
 from headrace.ports.log import Log
 from headrace.ports.pending import PendingStore
 from headrace.ports.stores import DefinitionStore, LedgerStore, RunStore
@@ -34,6 +35,7 @@ class ApiPorts:
     ledger: LedgerStore
     catalog: CatalogStore
     pending: PendingStore
+    gates: GateStore
     evaluator: Evaluator
     clock: Clock
     topics: TopicNames

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from headrace.core import blocking, ids
 from headrace.core.definition import Definition, Node, SelfServeTrigger
+from headrace.core.gate import Gate
 from headrace.core.json import Json, JsonObject
 from headrace.core.responses import responders_of, tally
 from headrace.core.run import Children, LogLine, NodeRun, Run
@@ -73,8 +74,8 @@ def trigger(version: WorkflowVersion, node: Node, config: SelfServeTrigger) -> J
     }
 
 
-def run(it: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject:
-    """A run (spec 7.2). Rows of lists come without log lines."""
+def run(it: Run, graph: Definition | None, with_logs: bool = True, gate: Gate | None = None) -> JsonObject:
+    """A run (spec 7.2). Rows of lists come without log lines, and without the gate that a run waits at."""
     return {
         "identifier": it.id,
         "title": graph.title if graph else None,
@@ -94,11 +95,13 @@ def run(it: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject
         "seq": it.seq,
         "variables": {"outputs": dict(it.outputs)},
         **lineage(it),
-        "nodeRuns": [node_run(node, it, graph, with_logs) for node in it.nodes.values()],
+        "nodeRuns": [node_run(node, it, graph, with_logs, gate) for node in it.nodes.values()],
     }
 
 
-def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = True) -> JsonObject:
+def node_run(
+    it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = True, gate: Gate | None = None
+) -> JsonObject:
     """A node run (spec 7.3)."""
     node = graph.nodes.get(it.node) if graph else None
     shown: JsonObject = {
@@ -117,7 +120,7 @@ def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = T
         "failedAttempts": [
             {"attempt": failed.attempt, "at": iso(failed.at), "error": failed.error} for failed in it.failed_attempts
         ],
-        "blockedOn": blocked_on(it, of, node),
+        "blockedOn": blocked_on(it, of, node, gate),
         "externalRunId": it.external_run_id,
         "links": list(it.links),
         "createdAt": iso(it.created_at),
@@ -134,9 +137,9 @@ def node_run(it: NodeRun, of: Run, graph: Definition | None, with_logs: bool = T
     return shown
 
 
-def blocked_on(it: NodeRun, of: Run, node: Node | None) -> JsonObject | None:
+def blocked_on(it: NodeRun, of: Run, node: Node | None, gate: Gate | None = None) -> JsonObject | None:
     """What an unfinished node run waits for, and until when; None when it is over."""
-    found = blocking.blocked_on(it, of, node)
+    found = blocking.blocked_on(it, of, node, gate)
     if found is None:
         return None
     shown: JsonObject = {"kind": found.kind, "until": _iso(found.until), "reason": found.reason}

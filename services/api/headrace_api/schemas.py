@@ -180,9 +180,9 @@ class OutletTally(_Shown):
 class BlockedOn(_Shown):
     """What an unfinished node run waits for."""
 
-    kind: Literal["answer", "report", "person", "retry", "children", "delay"]
+    kind: Literal["answer", "report", "person", "retry", "children", "delay", "turn"]
     """The answer of a call under way, a worker's report, somebody's decision, the time of the next attempt, the end of
-    child runs, or the end of a delay."""
+    child runs, the end of a delay, or the end of another run of the same entity."""
     until: Instant | None
     """When the engine looks at it again by itself."""
     reason: str

@@ -9,6 +9,7 @@ from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
+from headrace.adapters.mongo.gates import MongoGateStore
 from headrace.adapters.mongo.ledger import MongoLedger
 from headrace.adapters.mongo.pending import MongoPendingStore
 from headrace.adapters.mongo.runs import MongoRunStore
@@ -88,7 +89,7 @@ class ApiProcess(Production):
         ports = ApiPorts(
             log=self.kafka, runs=MongoRunStore(self.database), definitions=definitions, ledger=ledger,
             catalog=MongoCatalog(self.database), pending=MongoPendingStore(self.database),
-            evaluator=self._evaluator, clock=self.clock, topics=self.topics,
+            gates=MongoGateStore(self.database), evaluator=self._evaluator, clock=self.clock, topics=self.topics,
             explainer=make_explainer(definitions, self._evaluator, ledger) if make_explainer else None,
             complaint=self.readiness.complaint,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from headrace_api.context import Context
 from headrace_api.permissions import Principal
 from headrace_api.problems import ApiError
 from headrace_api.responses import dump
+from headrace_api.turns import gate_of
 
 _RETRY = b"retry: 1000\n\n"
 _KEEP_ALIVE = b": still here\n\n"
@@ -57,5 +58,6 @@ async def _snapshots(context: Context, principal: Principal, run_id: str, last_s
 
 
 async def _event(context: Context, run: Run) -> bytes:
-    shown = presenters.run(run, await context.definitions.graph_of(run))
+    graph, gate = await context.definitions.graph_of(run), await gate_of(run, context.ports.gates)
+    shown = presenters.run(run, graph, gate=gate)
     return b"id: %d\nevent: run\ndata: %s\n\n" % (run.seq, dump(shown))

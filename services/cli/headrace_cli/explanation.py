@@ -16,6 +16,9 @@ _ANSWERS = {
     "older": ("· not asked", "dim"),
     "unpublished": ("· not published", "dim"),
     "missed": ("✗ missed", "yellow"),
+    "waiting": ("… waits", "cyan"),
+    "debounced": ("… gathers", "cyan"),
+    "dropped": ("✗ dropped", "yellow"),
     "other-blueprint": ("· not asked", "dim"),
     "other-event": ("· not asked", "dim"),
 }

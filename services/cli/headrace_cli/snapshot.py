@@ -170,12 +170,21 @@ def _children(children: Mapping[str, Any]) -> str:
     return f"{said}; at work: {shown}" if running else said
 
 
-_WAITS = {"report": "WAITING", "person": "WAITING", "children": "RUNNING", "delay": "WAITING", "retry": "RETRYING"}
+_WAITS = {
+    "report": "WAITING",
+    "person": "WAITING",
+    "children": "RUNNING",
+    "delay": "WAITING",
+    "turn": "WAITING",
+    "retry": "RETRYING",
+}
 
 
 def _waits_for(blocked: Mapping[str, Any]) -> str | None:
     """What the node run waits for, in words."""
-    words = {"report": "a report", "person": "a person", "children": "child runs", "delay": "its time"}
+    words = {
+        "report": "a report", "person": "a person", "children": "child runs", "delay": "its time", "turn": "its turn",
+    }  # fmt: skip
     text = words.get(str(blocked.get("kind")))
     return None if text is None else str(blocked.get("reason") or text)
 

@@ -11,6 +11,7 @@ from headrace.adapters.clock import SystemClock, random_id
 from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.claims import EmbeddedClaimStore
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
+from headrace.adapters.embedded.gates import EmbeddedGateStore
 from headrace.adapters.embedded.journal import Journal
 from headrace.adapters.embedded.ledger import EmbeddedLedger
 from headrace.adapters.embedded.log import EmbeddedLog
@@ -131,11 +132,14 @@ class Engine:
         self.catalog = EmbeddedCatalog(self._journal)
         self.schedules = EmbeddedScheduleStore(self._journal)
         self.pending = EmbeddedPendingStore(self._journal)
+        self.gates = EmbeddedGateStore(self._journal)
         self.ledger = EmbeddedLedger(self._journal, max_entries=kept.ledger_entries)
 
     def _wire(self) -> None:
         clock, topics, metrics = self.clock, self.topics, self.metrics
-        self.trigger = TriggerService(self.log, self.definitions, self.evaluator, self.ledger, clock, topics, metrics)
+        self.trigger = TriggerService(
+            self.log, self.definitions, self.evaluator, self.ledger, self.gates, self.runs, clock, topics, metrics
+        )
         self.scheduler = Scheduler(
             self.definitions, self.schedules, self.ledger, self.log, clock, find_zone, topics, metrics
         )
@@ -151,7 +155,7 @@ class Engine:
         )  # fmt: skip
         ports = ApiPorts(
             log=self.log, runs=self.runs, definitions=self.definitions, ledger=self.ledger, catalog=self.catalog,
-            pending=self.pending,
+            pending=self.pending, gates=self.gates,
             evaluator=self.evaluator, clock=clock, topics=topics,
             explainer=TriggerExplainer(self.trigger.listeners, self.evaluator, self.ledger),
         )  # fmt: skip

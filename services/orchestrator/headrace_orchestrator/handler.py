@@ -23,6 +23,7 @@ from headrace.contracts.codec import UndecodableMessageError, decode_command, en
 from headrace.contracts.envelope import trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import Command, ReportChild, StartRun
+from headrace.core.gate import leaving
 from headrace.core.plan import Plan
 from headrace.ports.clock import Clock
 from headrace.ports.errors import TooLargeError, UnavailableError
@@ -217,7 +218,14 @@ class Orchestrator:
             self._metrics.dead_letter(record.topic, reason)
             where = {"topic": record.topic, "offset": record.offset, **trace_fields(traceparent_of(record))}
             _log.error("record dead-lettered", **where, reason=reason, exc_info=error)
-        return [dead_letter(record, error, GROUP, self._clock.now()) for record in records]
+        letters = [dead_letter(record, error, GROUP, self._clock.now()) for record in records]
+        return [*letters, *self._freed_gates(records)]
+
+    def _freed_gates(self, records: Sequence[Record]) -> list[Message]:
+        """What gates are told whose runs will not begin because of these records."""
+        starts = [command for record in records if isinstance(command := decode_command(record), StartRun)]
+        told = [it for start in starts for it in leaving(start.gate, start.run_id, self._clock.now())]
+        return [encode_command(it, self._topics) for it in told]
 
 
 def _reason(error: Exception) -> str:

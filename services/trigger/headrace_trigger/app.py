@@ -3,11 +3,13 @@
 from headrace.contracts.topics import TopicNames
 from headrace.ports.clock import Clock
 from headrace.ports.evaluator import Evaluator
+from headrace.ports.gates import GateStore
 from headrace.ports.log import Log
-from headrace.ports.stores import DefinitionStore, LedgerStore
+from headrace.ports.stores import DefinitionStore, LedgerStore, RunStore
 from headrace.runtime.loop import BatchLoop, LoopSettings
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
+from headrace_trigger.gatekeeper import Gatekeeper
 from headrace_trigger.handler import GROUP, TriggerHandler, TriggerSettings
 from headrace_trigger.listeners import Listeners
 
@@ -21,6 +23,8 @@ class TriggerService:
         definitions: DefinitionStore,
         evaluator: Evaluator,
         ledger: LedgerStore,
+        gates: GateStore,
+        runs: RunStore,
         clock: Clock,
         topics: TopicNames,
         metrics: Metrics,
@@ -28,12 +32,17 @@ class TriggerService:
         loop_settings: LoopSettings | None = None,
     ) -> None:
         self.listeners = Listeners(definitions)
-        self.handler = TriggerHandler(self.listeners, evaluator, ledger, log, clock, topics, metrics, settings)
-        self.loop = BatchLoop(log, GROUP, (topics.entity_changes,), self.handler.handle, loop_settings)
+        self.gatekeeper = Gatekeeper(gates, runs, log, clock, topics)
+        self.handler = TriggerHandler(
+            self.listeners, evaluator, ledger, self.gatekeeper, log, clock, topics, metrics, settings
+        )
+        sources = (topics.entity_changes, topics.run_gates)
+        self.loop = BatchLoop(log, GROUP, sources, self.handler.handle, loop_settings)
 
     def start(self, tasks: Tasks) -> None:
         """Begin to work on the given set of tasks."""
         tasks.start(self.loop.run(), "trigger")
+        self.gatekeeper.start(tasks)
 
     async def stop(self) -> None:
         """Take no more, commit what is done."""

@@ -4,22 +4,26 @@ For every event, in this order: understand it, find the triggers that may match,
 command per match, write the ledger, finish the record. Run ids are derived from the workflow, the trigger and the
 event's id, so an event that is delivered twice asks for the same runs, and the orchestrator starts each once.
 
+Where a trigger has a gate for each entity, a match goes through it, and the gate asks for the run (core/gate.py). It is
+told here, too, of runs that are over.
+
 Events are judged a hundred at a time, and the conditions among them that lie outside the total subset go to the
 evaluator in one call; what came of all of them is published and recorded once per batch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
-from headrace.contracts.codec import encode_command
+from headrace.contracts.codec import UndecodableMessageError, decode_leave, encode_command
 from headrace.contracts.entity_change import BadEventError, EntityChange, decode_entity_change
 from headrace.contracts.envelope import dump, trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
-from headrace.core.commands import StartRun
+from headrace.core.commands import LeaveGate, StartRun
 from headrace.core.expression import Answer, Evaluation
+from headrace.core.gate import Entry, Heard, Position
 from headrace.core.loop_guard import StartRate, too_deep
 from headrace.core.matching import Judgement, Listener, TriggerIndex, judge
 from headrace.ports.clock import Clock
@@ -29,6 +33,7 @@ from headrace.ports.stores import LedgerEntry, LedgerStore, TriggerVerdict, Verd
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.loop import Done
 from headrace.runtime.metrics import Metrics
+from headrace_trigger.gatekeeper import Gatekeeper
 from headrace_trigger.listeners import Listeners
 
 GROUP = "headrace-trigger"
@@ -65,14 +70,26 @@ class Hearing:
         return tuple({text: None for listener in self.candidates for text in listener.foreign})
 
 
+@dataclass(slots=True)
+class Outcome:
+    """What a batch comes to: messages to publish, verdicts on each event, and those that a gate has yet to say."""
+
+    messages: list[Message] = field(default_factory=list)
+    judged: list[tuple[Hearing, list[TriggerVerdict]]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    open: list[tuple[list[TriggerVerdict], int]] = field(default_factory=list)
+    """Where the verdict on each entry goes."""
+
+
 class TriggerHandler:
-    """Handles batches of entity.changes."""
+    """Handles batches of entity.changes and run.gates."""
 
     def __init__(
         self,
         listeners: Listeners,
         evaluator: Evaluator,
         ledger: LedgerStore,
+        gates: Gatekeeper,
         log: Log,
         clock: Clock,
         topics: TopicNames,
@@ -82,6 +99,7 @@ class TriggerHandler:
         self._listeners = listeners
         self._evaluator = evaluator
         self._ledger = ledger
+        self._gates = gates
         self._log = log
         self._clock = clock
         self._topics = topics
@@ -91,33 +109,64 @@ class TriggerHandler:
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Judge every event of the batch and ask for its runs. Raises UnavailableError: hand the batch over again."""
-        index = await self._listeners.index()
-        messages: list[Message] = []
-        entries: list[LedgerEntry] = []
-        for first in range(0, len(records), _AT_ONCE):
-            some = records[first : first + _AT_ONCE]
-            hearings = [hearing for record in some if (hearing := self._hear(record, index, messages))]
-            await self._ask(hearings)
-            entries.extend(self._decide(hearing, messages) for hearing in hearings)
-        if messages:
-            await self._log.publish(messages)
-        if entries:
-            await self._ledger.record(entries)
+        changes = [record for record in records if record.topic != self._topics.run_gates]
+        if len(changes) < len(records):
+            await self._leave([record for record in records if record.topic == self._topics.run_gates])
+        if changes:
+            await self._judge(changes)
         for record in records:
             done(record)
+
+    async def _judge(self, records: Sequence[Record]) -> None:
+        index = await self._listeners.index()
+        outcome = Outcome()
+        for first in range(0, len(records), _AT_ONCE):
+            some = records[first : first + _AT_ONCE]
+            hearings = [hearing for record in some if (hearing := self._hear(record, index, outcome.messages))]
+            await self._ask(hearings)
+            for hearing in hearings:
+                self._decide(hearing, outcome)
+        if outcome.entries:
+            await self._pass(outcome)
+        if outcome.messages:
+            await self._log.publish(outcome.messages)
+        if outcome.judged:
+            await self._ledger.record([self._entry(hearing, verdicts) for hearing, verdicts in outcome.judged])
+
+    async def _leave(self, records: Sequence[Record]) -> None:
+        """Tell gates of runs that are over."""
+        left: list[LeaveGate] = []
+        letters: list[Message] = []
+        for record in records:
+            try:
+                left.append(decode_leave(record))
+            except UndecodableMessageError as error:
+                letters.append(self._give_up(record, error, "undecodable"))
+        if letters:
+            await self._log.publish(letters)
+        await self._gates.leave(left)
+
+    async def _pass(self, outcome: Outcome) -> None:
+        """Have the gates say what becomes of the matches that are theirs."""
+        for heard, (verdicts, index) in zip(await self._gates.enter(outcome.entries), outcome.open, strict=True):
+            verdicts[index] = _said(verdicts[index], heard)
 
     def _hear(self, record: Record, index: TriggerIndex, messages: list[Message]) -> Hearing | None:
         """The event of a record with its candidates; what cannot be understood becomes a dead letter."""
         try:
             change = decode_entity_change(record)
         except BadEventError as error:
-            self._metrics.dead_letter(record.topic, "bad-event")
-            trace = trace_fields(traceparent_of(record))
-            _log.warning("event dead-lettered", topic=record.topic, offset=record.offset, error=str(error), **trace)
-            messages.append(dead_letter(record, error, GROUP, self._clock.now()))
+            messages.append(self._give_up(record, error, "bad-event"))
             return None
         candidates = index.candidates(change.action, change.blueprint, change.property, change.event)
         return Hearing(record, change, index.considered(change.action, change.blueprint), candidates)
+
+    def _give_up(self, record: Record, error: Exception, reason: str) -> Message:
+        """The dead letter of a record that nobody can understand."""
+        self._metrics.dead_letter(record.topic, reason)
+        trace = trace_fields(traceparent_of(record))
+        _log.warning("record dead-lettered", topic=record.topic, offset=record.offset, error=str(error), **trace)
+        return dead_letter(record, error, GROUP, self._clock.now())
 
     async def _ask(self, hearings: Sequence[Hearing]) -> None:
         """Have the programs that cannot run here evaluated, for all events at once."""
@@ -128,19 +177,31 @@ class TriggerHandler:
         for (hearing, programs), answers in zip(asking, await self._evaluator.evaluate(evaluations), strict=True):
             hearing.answers = dict(zip(programs, answers, strict=True))
 
-    def _decide(self, hearing: Hearing, messages: list[Message]) -> LedgerEntry:
-        """The verdicts on an event, with a start command for every match."""
-        change = hearing.change
-        verdicts = tuple(self._verdict(hearing, listener, messages) for listener in hearing.candidates)
+    def _decide(self, hearing: Hearing, outcome: Outcome) -> None:
+        """The verdicts on an event, with a start command for every match that passes no gate."""
+        verdicts: list[TriggerVerdict] = []
+        outcome.judged.append((hearing, verdicts))
+        for listener in hearing.candidates:
+            verdict = self._verdict(hearing, listener)
+            if verdict.run_id is not None:
+                start = self._start(listener, hearing.change, verdict.run_id)
+                if listener.config.has_gate():
+                    outcome.open.append((verdicts, len(verdicts)))
+                    outcome.entries.append(_entry_of(hearing, listener, start))
+                else:
+                    outcome.messages.append(encode_command(start, self._topics))
+            verdicts.append(verdict)
+
+    def _entry(self, hearing: Hearing, verdicts: Sequence[TriggerVerdict]) -> LedgerEntry:
         self._metrics.entity_event(verdict.verdict for verdict in verdicts)
-        source = hearing.record.source
+        change, source = hearing.change, hearing.record.source
         return LedgerEntry(
             event_id=change.event_id, at=self._clock.now(), action=change.action, blueprint=change.blueprint,
-            entity=change.entity, considered=hearing.considered, verdicts=verdicts, event=_as_json(hearing),
+            entity=change.entity, considered=hearing.considered, verdicts=tuple(verdicts), event=_as_json(hearing),
             source=f"{source.topic}/{source.partition}/{hearing.record.offset}",
         )  # fmt: skip
 
-    def _verdict(self, hearing: Hearing, listener: Listener, messages: list[Message]) -> TriggerVerdict:
+    def _verdict(self, hearing: Hearing, listener: Listener) -> TriggerVerdict:
         change = hearing.change
         if hearing.record.timestamp < listener.since_at:
             return _verdict(listener, "older", "the event is older than the workflow")
@@ -151,7 +212,6 @@ class TriggerHandler:
         if stopped is not None:
             return _verdict(listener, "loop", stopped)
         run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
-        messages.append(encode_command(self._start(listener, change, run_id), self._topics))
         return _verdict(listener, "matched", judgement.reason, run_id)
 
     def _loop(self, hearing: Hearing, listener: Listener) -> str | None:
@@ -180,6 +240,19 @@ class TriggerHandler:
 
 def _verdict(listener: Listener, verdict: Verdict, reason: str, run_id: str | None = None) -> TriggerVerdict:
     return TriggerVerdict(listener.workflow, listener.version, listener.trigger, verdict, reason, run_id)
+
+
+def _entry_of(hearing: Hearing, listener: Listener, start: StartRun) -> Entry:
+    """A match, as a gate takes it."""
+    change, record, config = hearing.change, hearing.record, listener.config
+    position = Position(f"{record.topic}/{record.source.partition}", record.offset, record.timestamp)
+    entity = f"{change.blueprint}/{change.entity}"
+    return Entry(listener.workflow, listener.trigger, entity, start, config.per_entity, config.debounce, position)
+
+
+def _said(verdict: TriggerVerdict, heard: Heard) -> TriggerVerdict:
+    """The verdict on a match after what its gate said."""
+    return replace(verdict, verdict=heard.verdict, reason=heard.reason or verdict.reason, run_id=heard.run_id)
 
 
 def _as_json(hearing: Hearing) -> bytes:

@@ -8,7 +8,9 @@ from headrace.adapters.jq.cage import JqCage
 from headrace.adapters.jq.limits import Limits
 from headrace.adapters.mongo.catalog import MongoCatalog
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
+from headrace.adapters.mongo.gates import MongoGateStore
 from headrace.adapters.mongo.ledger import MongoLedger
+from headrace.adapters.mongo.runs import MongoRunStore
 from headrace.adapters.mongo.schedules import MongoScheduleStore
 from headrace.adapters.zones import find_zone
 from headrace.production import ProductionSettings, WorkerProcess
@@ -37,7 +39,7 @@ class TriggerProcess(WorkerProcess):
         self._evaluator = JqCage(Limits(children=settings.jq_processes))
         self.worker = TriggerService(
             self.log, MongoDefinitionStore(self.database), self._evaluator, MongoLedger(self.database, self.clock),
-            self.clock, self.topics, self.metrics,
+            MongoGateStore(self.database), MongoRunStore(self.database), self.clock, self.topics, self.metrics,
         )  # fmt: skip
 
     def start(self, tasks: Tasks) -> None:

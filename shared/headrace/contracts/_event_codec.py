@@ -106,7 +106,7 @@ def _add_payload(data: JsonObject, run: Run, event: Event) -> None:
             data |= {
                 "trigger": event.trigger, "triggerType": event.trigger_type, "createdBy": event.created_by,
                 "causation": causation_object(event.causation), "edges": edge_object(event.edges),
-                **lineage_object(event.parent, event.rerun_of),
+                **lineage_object(event.parent, event.rerun_of, event.gate),
             }  # fmt: skip
         case events.RunCompleted():
             data["result"] = event.result
@@ -188,7 +188,7 @@ def _read_run_started(data: dict[str, Any]) -> events.RunStarted:
     it = models.RunStartedMessage.model_validate(data)
     return events.RunStarted(
         it.seq, it.at, it.run_id, it.workflow, it.version, it.trigger, it.trigger_type, it.created_by,
-        read_causation(it.causation), read_edges(it.edges), read_parent(it.parent), it.rerun_of,
+        read_causation(it.causation), read_edges(it.edges), read_parent(it.parent), it.rerun_of, it.gate,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ _CAUSE = (str, str, int, list)
 
 _start = itemgetter("runId", "at", "workflow", "version", "trigger", "output", "createdBy")
 _START = (str, int, str, int, str, dict, str)
+_UNUSUAL_START = frozenset(("parent", "rerunOf", "carried", "gate", "held"))
 
 _request = itemgetter(
     "id", "runId", "workflow", "version", "node", "nodeRunId", "attempt", "nodeType", "synchronized", "onTimeout",
@@ -45,7 +46,7 @@ def read_start(data: dict[str, Any]) -> StartRun | None:
         return None
     if causation is None or tuple(map(type, fields)) != _START:
         return None
-    if "parent" in data or "rerunOf" in data or "carried" in data:
+    if not _UNUSUAL_START.isdisjoint(data):
         return None
     run, at, workflow, version, trigger, output, created_by = fields
     return StartRun(run, at, workflow, version, trigger, output, created_by, causation)

@@ -12,13 +12,15 @@ from headrace.core.json import JsonObject
 from headrace.core.run import Children, NodeRun, Parent
 
 
-def lineage_object(parent: Parent | None, rerun_of: str | None) -> JsonObject:
-    """Where a run comes from; nothing for one that stands for itself."""
+def lineage_object(parent: Parent | None, rerun_of: str | None, gate: str | None) -> JsonObject:
+    """Where a run comes from, and the gate it passed; nothing for one that stands for itself."""
     data: JsonObject = {}
     if parent is not None:
         data["parent"] = {"runId": parent.run_id, "nodeRunId": parent.node_run_id, "index": parent.index}
     if rerun_of is not None:
         data["rerunOf"] = rerun_of
+    if gate is not None:
+        data["gate"] = gate
     return data
 
 
@@ -27,8 +29,10 @@ def read_parent(part: ParentPart | None) -> Parent | None:
 
 
 def start_object(start: StartRun) -> JsonObject:
-    """What the command to start a child run, or a re-run, says beyond the others."""
-    data = lineage_object(start.parent, start.rerun_of)
+    """What the command to start a child run, a re-run, or a run behind a gate says beyond the others."""
+    data = lineage_object(start.parent, start.rerun_of, start.gate)
+    if start.held:
+        data["held"] = True
     if start.carried:
         data["carried"] = [
             {

@@ -7,10 +7,12 @@ from headrace.contracts._lineage import read_carried, read_parent
 from headrace.contracts._parts import read_causation, read_logs, read_origin
 from headrace.core.commands import (
     Accepted,
+    AdmitRun,
     CancelRun,
     Failed,
     FireTimer,
     InvokeNode,
+    LeaveGate,
     Outcome,
     ReportAttempt,
     ReportChild,
@@ -25,13 +27,23 @@ def read_start(data: dict[str, Any]) -> StartRun:
     it = messages.StartRunMessage.model_validate(data)
     return StartRun(
         it.run_id, it.at, it.workflow, it.version, it.trigger, it.output, it.created_by, read_causation(it.causation),
-        read_parent(it.parent), it.rerun_of, tuple(read_carried(part) for part in it.carried),
+        read_parent(it.parent), it.rerun_of, tuple(read_carried(part) for part in it.carried), it.gate, it.held,
     )  # fmt: skip
+
+
+def read_admit(data: dict[str, Any]) -> AdmitRun:
+    it = messages.AdmitRunMessage.model_validate(data)
+    return AdmitRun(it.run_id, it.at)
 
 
 def read_cancel(data: dict[str, Any]) -> CancelRun:
     it = messages.CancelRunMessage.model_validate(data)
     return CancelRun(it.run_id, it.at, it.by, it.force)
+
+
+def read_leave(data: dict[str, Any]) -> LeaveGate:
+    it = messages.LeaveGateMessage.model_validate(data)
+    return LeaveGate(it.gate, it.run_id, it.at)
 
 
 def read_timer(data: dict[str, Any]) -> FireTimer:

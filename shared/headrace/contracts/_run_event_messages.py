@@ -55,6 +55,8 @@ class RunStartedMessage(RunEvent):
     """For a child run: the node run that started it."""
     rerun_of: str | None = None
     """The run that this one repeats."""
+    gate: str | None = None
+    """The gate that it passed, or waits at: one for each entity, where the trigger has `perEntity`."""
 
 
 class ChildrenPart(Wire):
@@ -66,7 +68,7 @@ class ChildrenPart(Wire):
 
 
 class NodeStartedMessage(NodeEvent):
-    """An action began its first attempt, or a human step waits for a person."""
+    """An action began its first attempt, a human step waits for a person, or the trigger of a run for its turn."""
 
     type: Literal["io.headrace.node.started"]
     node_type: str

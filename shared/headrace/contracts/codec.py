@@ -26,11 +26,13 @@ from headrace.contracts.record import Message, Record
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import (
     Accepted,
+    AdmitRun,
     CancelRun,
     Command,
     Failed,
     FireTimer,
     InvokeNode,
+    LeaveGate,
     Outcome,
     ReportAttempt,
     ReportChild,
@@ -46,6 +48,7 @@ __all__ = [
     "UnencodableMessageError",
     "decode_command",
     "decode_event",
+    "decode_leave",
     "decode_request",
     "decode_result",
     "encode_command",
@@ -55,16 +58,21 @@ __all__ = [
 ]
 
 
-def encode_command(command: Command, names: TopicNames, traceparent: str | None = None) -> Message:
-    """The record that carries a command, for the topic where it belongs, keyed by its run.
+def encode_command(command: Command | LeaveGate, names: TopicNames, traceparent: str | None = None) -> Message:
+    """The record that carries a command, for the topic where it belongs, keyed by its run, or its gate.
 
     Without a `traceparent`, a start carries that of its cause. Raises UnencodableMessageError.
     """
     if isinstance(command, ReportAttempt):
         return encode_result(command, names, traceparent)
+    if isinstance(command, LeaveGate):
+        data: JsonObject = {
+            "v": 1, "type": "leaveGate", "gate": command.gate, "runId": command.run_id, "at": command.at,
+        }  # fmt: skip
+        return Message(names.run_gates, command.gate, dump(data), trace_headers(traceparent))
     if traceparent is None and isinstance(command, StartRun):
         traceparent = command.causation.traceparent
-    return Message(names.run_commands, command.run_id, dump(_command_object(command)), trace_headers(traceparent))
+    return Message(names.run_commands, command.run_id, dump(command_object(command)), trace_headers(traceparent))
 
 
 def decode_command(record: Record) -> Command:
@@ -76,6 +84,15 @@ def decode_command(record: Record) -> Command:
         raise UndecodableMessageError(f"no command is of type {str(kind)[:100]!r}", "/type")
     try:
         return read(data)
+    except ValidationError as error:
+        raise explain(error, data) from None
+
+
+def decode_leave(record: Record) -> LeaveGate:
+    """What a record of `run.gates.v1` tells a gate. Raises UndecodableMessageError."""
+    data = parse(record.value)
+    try:
+        return _reading.read_leave(data)
     except ValidationError as error:
         raise explain(error, data) from None
 
@@ -131,7 +148,10 @@ def decode_request(record: Record) -> InvokeNode:
         raise explain(error, data) from None
 
 
-def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | RespondNode | ReportChild) -> JsonObject:
+def command_object(
+    command: StartRun | AdmitRun | CancelRun | FireTimer | ReportNode | RespondNode | ReportChild,
+) -> JsonObject:
+    """A command as it is written, on the wire and in documents."""
     match command:
         case StartRun():
             return {
@@ -140,6 +160,8 @@ def _command_object(command: StartRun | CancelRun | FireTimer | ReportNode | Res
                 "createdBy": command.created_by, "causation": causation_object(command.causation),
                 **start_object(command),
             }  # fmt: skip
+        case AdmitRun():
+            return {"v": 1, "type": "admitRun", "runId": command.run_id, "at": command.at}
         case ReportChild():
             return {
                 "v": 1, "type": "reportChild", "runId": command.run_id, "at": command.at,
@@ -195,6 +217,7 @@ def _read_result(data: dict[str, Any]) -> ReportAttempt:
 
 _COMMAND_READERS: dict[str, Callable[[dict[str, Any]], Command]] = {
     "startRun": _read_start,
+    "admitRun": _reading.read_admit,
     "cancelRun": _reading.read_cancel,
     "fireTimer": _reading.read_timer,
     "reportNode": _reading.read_report,

@@ -50,14 +50,14 @@ def encode_run(run: Run) -> bytes:
             "outputs": _output_list(run), "edges": list(run.edges.items()),
             "timers": [(timer.id, timer.node, timer.attempt, timer.kind, timer.due_at) for timer in run.timers],
             "label": run.label, "cancelledBy": run.cancelled_by, **trace,
-            **lineage_object(run.parent, run.rerun_of), **node_marks(run.nodes),
+            **lineage_object(run.parent, run.rerun_of, run.gate), **node_marks(run.nodes),
         }
     )  # fmt: skip
 
 
 def decode_run(document: bytes) -> Run:
     """The run that `encode_run` was given. Raises UndecodableDocumentError."""
-    data = _parse(document)
+    data = parse_document(document)
     try:
         nodes = {row[_NODE]: _read_node(row) for row in data["nodes"]}
         read_marks(data, nodes)
@@ -67,7 +67,7 @@ def decode_run(document: bytes) -> Run:
             data["status"], data["result"], data["completedAt"], data["seq"], nodes,
             _read_outputs(data["outputs"], nodes), dict(data["edges"]),
             tuple(Timer(*timer) for timer in data["timers"]), data["label"], data["cancelledBy"],
-            _read_parent(data.get("parent")), data.get("rerunOf"),
+            _read_parent(data.get("parent")), data.get("rerunOf"), data.get("gate"),
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UndecodableDocumentError(f"the document of a run is damaged: {error!r}") from error
@@ -102,7 +102,7 @@ def unpack(packed: bytes) -> tuple[Message, ...]:
         return ()
     line, _, rest = packed.partition(b"\n")
     try:
-        messages, end = _read_messages(_parse(line)["messages"], rest)
+        messages, end = _read_messages(parse_document(line)["messages"], rest)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UndecodableDocumentError(f"packed messages are damaged: {error!r}") from error
     if end != len(rest):
@@ -170,7 +170,8 @@ def _read_outputs(entries: list[list[Any]], nodes: dict[str, NodeRun]) -> dict[s
     return {entry[0]: nodes[entry[0]].output if len(entry) == 1 else entry[1] for entry in entries}
 
 
-def _parse(document: bytes) -> dict[str, Any]:
+def parse_document(document: bytes) -> dict[str, Any]:
+    """The object in the bytes of a document of any version, upgraded to this one. Raises UndecodableDocumentError."""
     try:
         data = orjson.loads(document)
     except ValueError as error:

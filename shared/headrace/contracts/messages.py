@@ -66,6 +66,29 @@ class StartRunMessage(Wire):
     """The run that this one repeats."""
     carried: list[CarriedPart] = Field(default_factory=list)
     """What it takes over from there, and does not execute again."""
+    gate: str | None = None
+    """The gate that it passes, or waits at."""
+    held: bool = False
+    """Whether it waits there to be admitted."""
+
+
+class AdmitRunMessage(Wire):
+    """It is the turn of a run that was held at its gate."""
+
+    v: Version
+    type: Literal["admitRun"]
+    run_id: str
+    at: Millis
+
+
+class LeaveGateMessage(Wire):
+    """A run that passed a gate is over, or cannot begin."""
+
+    v: Version
+    type: Literal["leaveGate"]
+    gate: str
+    run_id: str
+    at: Millis
 
 
 class CancelRunMessage(Wire):
@@ -256,6 +279,8 @@ class MessageType:
 MESSAGES = (
     MessageType("entity-change", topics.ENTITY_CHANGES, EntityChangeMessage),
     MessageType("start-run", topics.RUN_COMMANDS, StartRunMessage),
+    MessageType("admit-run", topics.RUN_COMMANDS, AdmitRunMessage),
+    MessageType("leave-gate", topics.RUN_GATES, LeaveGateMessage),
     MessageType("cancel-run", topics.RUN_COMMANDS, CancelRunMessage),
     MessageType("fire-timer", topics.RUN_COMMANDS, FireTimerMessage),
     MessageType("report-node", topics.RUN_COMMANDS, ReportNodeMessage),

@@ -27,6 +27,10 @@ RUN_COMMANDS = Topic(
     "run.commands.v1", "run id", ("trigger", "api", "orchestrator"), ("orchestrator",), 3,
     "internal", "What is wanted of a run: start, cancel, a timer that is due, a report from outside.",
 )  # fmt: skip
+RUN_GATES = Topic(
+    "run.gates.v1", "gate id", ("orchestrator",), ("trigger",), 3,
+    "internal", "Runs that passed a gate and are over: who waits behind them may go on.",
+)  # fmt: skip
 NODE_REQUESTS = Topic(
     "node.requests.v1", "node run id", ("orchestrator",), ("invoker",), 3,
     "internal", "Attempts of actions that the invoker shall perform.",
@@ -44,7 +48,7 @@ RUNS = Topic(
     "public out", "What KAFKA actions publish: work for consumers outside.",
 )  # fmt: skip
 
-TOPICS = (ENTITY_CHANGES, RUN_COMMANDS, NODE_REQUESTS, NODE_RESULTS, RUN_EVENTS, RUNS)
+TOPICS = (ENTITY_CHANGES, RUN_COMMANDS, RUN_GATES, NODE_REQUESTS, NODE_RESULTS, RUN_EVENTS, RUNS)
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 30
 
@@ -69,6 +73,10 @@ class TopicNames:
     @property
     def run_commands(self) -> str:
         return self.name(RUN_COMMANDS)
+
+    @property
+    def run_gates(self) -> str:
+        return self.name(RUN_GATES)
 
     @property
     def node_requests(self) -> str:

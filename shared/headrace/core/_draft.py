@@ -3,7 +3,7 @@
 from typing import Any
 
 from headrace.core import expression
-from headrace.core.commands import InvokeNode, ToAnotherRun
+from headrace.core.commands import InvokeNode, ToAnother
 from headrace.core.decision import Answers, Question, Rejection
 from headrace.core.events import Event, apply
 from headrace.core.expression import Answer, Program
@@ -31,7 +31,7 @@ class Draft:
         self.answers = answers
         self.events: list[Event] = []
         self.requests: list[InvokeNode] = []
-        self.commands: list[ToAnotherRun] = []
+        self.commands: list[ToAnother] = []
 
     def emit(self, event_type: Any, **fields: Any) -> None:
         """Append an event and fold it into the run."""

@@ -24,11 +24,12 @@ class RunStarted:
     edges: Mapping[int, bool] = field(default_factory=dict)
     parent: Parent | None = None
     rerun_of: str | None = None
+    gate: str | None = None
 
 
 @value_class
 class NodeStarted:
-    """An action or human step began its first attempt, or waits for a person."""
+    """An action or human step began its first attempt, or waits for a person; or a trigger waits for its turn."""
 
     seq: int
     at: int

@@ -38,6 +38,8 @@ def report_node(draft: Draft, command: ReportNode) -> Rejection | None:
     node_run = draft.open_node_run(command.node_run_id)
     if isinstance(node_run, Rejection):
         return node_run
+    if draft.run.is_held:
+        return Rejection("unknown-node", f"run {draft.run.id} waits for its turn, and has no node run to report of")
     if command.report_id and command.report_id in node_run.reports:
         return Rejection("duplicate", f"report {command.report_id} was taken already")
     if command.status == "COMPLETED":

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.core.definition import DELAY, Action, Node
+from headrace.core.gate import Gate, place_of
 from headrace.core.installations import installation_of
 from headrace.core.responses import responders_of, tally
 from headrace.core.run import NodeRun, Run
 from headrace.core.times import iso
 
-BlockedKind = Literal["answer", "report", "person", "retry", "children", "delay"]
+BlockedKind = Literal["answer", "report", "person", "retry", "children", "delay", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,17 @@ class Blocked:
     reason: str
 
 
-def blocked_on(node_run: NodeRun, run: Run, node: Node | None) -> Blocked | None:
-    """What the node run waits for; None when it is over. `node` is its definition, as far as it is known."""
+def blocked_on(node_run: NodeRun, run: Run, node: Node | None, gate: Gate | None = None) -> Blocked | None:
+    """What the node run waits for; None when it is over. `node` is its definition, as far as it is known, and `gate`
+    the one that its run waits at."""
     if node_run.status == "COMPLETED":
         return None
-    until = min((timer.due_at for timer in run.timers if timer.node == node_run.node), default=None)
-    kind = _kind(node_run)
-    return Blocked(kind, until, _reason(kind, node_run, run, node, until))
+    kind: BlockedKind = "turn" if run.is_held else _kind(node_run)
+    return Blocked(kind, _until(node_run, run), _reason(kind, node_run, run, node, gate))
+
+
+def _until(node_run: NodeRun, run: Run) -> int | None:
+    return min((timer.due_at for timer in run.timers if timer.node == node_run.node), default=None)
 
 
 def _kind(node_run: NodeRun) -> BlockedKind:
@@ -42,7 +47,8 @@ def _kind(node_run: NodeRun) -> BlockedKind:
     return "answer" if node_run.phase == "running" else "report"
 
 
-def _reason(kind: BlockedKind, node_run: NodeRun, run: Run, node: Node | None, until: int | None) -> str:
+def _reason(kind: BlockedKind, node_run: NodeRun, run: Run, node: Node | None, gate: Gate | None) -> str:
+    until = _until(node_run, run)
     by = "" if until is None else f", until {iso(until)} at most"
     match kind:
         case "answer":
@@ -57,6 +63,17 @@ def _reason(kind: BlockedKind, node_run: NodeRun, run: Run, node: Node | None, u
             return f"{_people(node_run)}{by}"
         case "report":
             return _report(node_run, run, by)
+        case "turn":
+            return _turn(run, gate)
+
+
+def _turn(run: Run, gate: Gate | None) -> str:
+    place = place_of(gate, run.id)
+    if place is None or gate is None:
+        return "its turn among the runs of its entity"
+    holder, before = place
+    more = f"; {before} more wait before it" if before else ""
+    return f"its turn: run {holder} holds the concurrency key {gate.entity}{more}"
 
 
 def _at(until: int | None) -> str:

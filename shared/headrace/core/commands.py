@@ -36,6 +36,7 @@ class StartRun:
 
     A child run names its `parent`, may leave its version open (`LATEST`), and names no trigger when there is only one
     that it can start at; its `output` has not been checked. A re-run says which run it repeats, and what it takes over.
+    A run that has passed a gate names it, and tells it when it is over; one that is `held` waits to be admitted.
     """
 
     run_id: str
@@ -49,6 +50,16 @@ class StartRun:
     parent: Parent | None = None
     rerun_of: str | None = None
     carried: tuple[Carried, ...] = ()
+    gate: str | None = None
+    held: bool = False
+
+
+@value_class
+class AdmitRun:
+    """It is the turn of a run that was held at its gate."""
+
+    run_id: str
+    at: int
 
 
 AttemptFailureKind = Literal["refused", "invalid", "connection", "timeout", "status", "unsupported", "unknown-outcome"]
@@ -169,9 +180,18 @@ class ReportChild:
     error: str | None = None
 
 
-Command = StartRun | ReportAttempt | ReportNode | RespondNode | FireTimer | CancelRun | ReportChild
-ToAnotherRun = StartRun | CancelRun | ReportChild
-"""What a decision may ask of other runs."""
+@value_class
+class LeaveGate:
+    """Told to a gate, not to a run: a run is over, or will never be, and whoever waits behind it may go on."""
+
+    gate: str
+    run_id: str
+    at: int
+
+
+Command = StartRun | AdmitRun | ReportAttempt | ReportNode | RespondNode | FireTimer | CancelRun | ReportChild
+ToAnother = StartRun | CancelRun | ReportChild | LeaveGate
+"""What a decision may ask of other runs, and tell a gate."""
 
 
 @value_class

@@ -21,11 +21,12 @@ done in between, since nothing was changed.
 
 from typing import assert_never
 
-from headrace.core import _child_runs, _people, _reports, _rerun, parents
+from headrace.core import _child_runs, _held, _people, _reports, _rerun, parents
 from headrace.core._draft import Draft, Unanswered
 from headrace.core._flow import dead_from_start
 from headrace.core._nodes import abandon, advance, complete, end
 from headrace.core.commands import (
+    AdmitRun,
     CancelRun,
     Command,
     FireTimer,
@@ -34,9 +35,11 @@ from headrace.core.commands import (
     ReportNode,
     RespondNode,
     StartRun,
+    ToAnother,
 )
 from headrace.core.decision import Answers, Decision, Rejection
 from headrace.core.events import RunCancelling, RunStarted
+from headrace.core.gate import leaving
 from headrace.core.plan import Plan
 from headrace.core.run import Run
 
@@ -54,10 +57,10 @@ def decide(plan: Plan, run: Run | None, command: Command, answers: Answers = _NO
     except Unanswered as unanswered:
         return Decision(run, questions=(unanswered.question,))
     if rejection is not None:
-        told = parents.refusal(command, rejection.detail) if isinstance(command, StartRun) else ()
-        return Decision(run, rejection=rejection, commands=told)
+        return Decision(run, rejection=rejection, commands=_refusal(command, rejection))
     if draft.run.is_over:
         draft.commands.extend(parents.report_to_parent(draft.run))
+        draft.commands.extend(leaving(draft.run.gate, draft.run.id, draft.at))
     return Decision(draft.run, tuple(draft.events), tuple(draft.requests), commands=tuple(draft.commands))
 
 
@@ -72,10 +75,19 @@ def _refuse(run: Run | None, command: Command) -> Rejection | None:
     return None
 
 
+def _refusal(command: Command, rejection: Rejection) -> tuple[ToAnother, ...]:
+    """What others are told who wait for a run that cannot be started."""
+    if not isinstance(command, StartRun):
+        return ()
+    return (*parents.refusal(command, rejection.detail), *leaving(command.gate, command.run_id, command.at))
+
+
 def _perform(draft: Draft, command: Command) -> Rejection | None:
     match command:
         case StartRun():
             return _start(draft, command)
+        case AdmitRun():
+            return _held.admit(draft)
         case ReportAttempt():
             return _reports.report_attempt(draft, command)
         case ReportNode():
@@ -115,7 +127,11 @@ def _start(draft: Draft, command: StartRun) -> Rejection | None:
         edges=dead_from_start(draft.plan, name),
         parent=command.parent,
         rerun_of=command.rerun_of,
+        gate=command.gate,
     )
+    if command.held:
+        _held.hold(draft, name, output)
+        return None
     ready = complete(draft, name, "SUCCESS", output)
     advance(draft, _rerun.take_over(draft, command.carried, ready) if command.carried else ready)
     return None
@@ -130,7 +146,7 @@ def _cancel(draft: Draft, command: CancelRun) -> Rejection | None:
     for node_run in draft.run.in_progress():
         if command.force:
             abandon(draft, node_run, "FAILED", f"The run was cancelled by force by {command.by}.", force=True)
-        elif node_run.phase == "retrying" or node_run.type in ("INPUT", "DELAY"):
+        elif node_run.phase == "retrying" or node_run.type in ("INPUT", "DELAY") or draft.run.is_held:
             abandon(draft, node_run, "CANCELLED", f"The run was cancelled by {command.by}.")
         else:
             _child_runs.release(draft, node_run)

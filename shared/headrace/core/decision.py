@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from headrace.core.commands import InvokeNode, ToAnotherRun
+from headrace.core.commands import InvokeNode, ToAnother
 from headrace.core.events import Event
 from headrace.core.expression import Answer
 from headrace.core.json import Json
@@ -42,9 +42,9 @@ class Decision:
     """The outcome of one command.
 
     Accepted: `run` is the new state, `events` the transitions that led there, `requests` the work to ask for.
-    `commands` are for other runs: children and parents.
-    Rejected: `run` is the very object that was given, and nothing else is set but `rejection`; when a child run cannot
-    be started there is no run, and a command tells its parent.
+    `commands` are for others: child runs, the parent, the gate.
+    Rejected: `run` is the very object that was given, and nothing else is set but `rejection`; when a run cannot
+    be started there is none, and commands tell its parent and its gate.
     Unfinished: `questions` must be answered and `decide` be called again with the same arguments and all answers.
     """
 
@@ -53,4 +53,4 @@ class Decision:
     requests: tuple[InvokeNode, ...] = ()
     rejection: Rejection | None = None
     questions: tuple[Question, ...] = ()
-    commands: tuple[ToAnotherRun, ...] = ()
+    commands: tuple[ToAnother, ...] = ()

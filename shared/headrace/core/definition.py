@@ -19,6 +19,8 @@ OnTimeout = Literal["fail", "continue"]
 MissedRuns = Literal["skip", "latest", "all"]
 """Which of the instants that passed while nobody could start runs are made up for."""
 Delivery = Literal["at_least_once", "at_most_once"]
+PerEntity = Literal["parallel", "serial", "latest-wins", "drop-while-running"]
+"""What becomes of an event while a run of the same trigger and entity is at work (docs/triggers.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,16 @@ class SelfServeTrigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Debounce:
+    """Start one run for all events of an entity, `seconds` after the last, `max_seconds` after the first at most."""
+
+    seconds: float
+    max_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """Spec 2.2. `expressions` are JQ on the event object; empty means always."""
+    """Spec 2.2. `expressions` are JQ on the event object; empty means always. `per_entity` and `debounce` are ours."""
 
     type = "EVENT_TRIGGER"
     event_type: EventType
@@ -54,6 +64,12 @@ class EventTrigger:
     expressions: tuple[str, ...] = ()
     combinator: Literal["and", "or"] = "and"
     published: bool = True
+    per_entity: PerEntity = "parallel"
+    debounce: Debounce | None = None
+
+    def has_gate(self) -> bool:
+        """Whether its events pass a gate before they start runs."""
+        return self.per_entity != "parallel" or self.debounce is not None
 
 
 @dataclass(frozen=True, slots=True)

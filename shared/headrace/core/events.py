@@ -111,7 +111,7 @@ def _started(event: RunStarted) -> Run:
         id=event.run_id, workflow=event.workflow, version=event.version, trigger=event.trigger,
         trigger_type=event.trigger_type, created_by=event.created_by, created_at=event.at, updated_at=event.at,
         causation=event.causation, seq=event.seq, edges=dict(event.edges),
-        parent=event.parent, rerun_of=event.rerun_of,
+        parent=event.parent, rerun_of=event.rerun_of, gate=event.gate,
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _moved(
         run.causation, run.status, run.result, run.completed_at, event.seq, {**run.nodes, event.node: node},
         run.outputs if outputs is None else outputs, run.edges if edges is None else edges,
         run.timers if timers is None else timers, label or run.label, run.cancelled_by,
-        run.parent, run.rerun_of,
+        run.parent, run.rerun_of, run.gate,
     )  # fmt: skip
 
 

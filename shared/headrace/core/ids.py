@@ -35,6 +35,11 @@ def child_run_id(node_run: str, index: int) -> str:
     return "wfr_" + derive("child", node_run, str(index))
 
 
+def gate_id(workflow: str, trigger: str, entity: str) -> str:
+    """The gate of an entity at a trigger. `entity` names its blueprint as well."""
+    return "wfg_" + derive("gate", workflow, trigger, entity)
+
+
 @lru_cache(maxsize=1024)
 def version_id(workflow: str, version: int) -> str:
     """The `versionIdentifier` of a version of a workflow (spec 1.5)."""

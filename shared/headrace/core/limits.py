@@ -64,3 +64,8 @@ CHILD_RESULTS = 1_000
 """Of so many child runs the outputs are kept."""
 NESTED_RUNS = 10
 """How many runs may have led to a run that starts child runs."""
+
+DEBOUNCE_MIN_SECONDS = 0.1
+DEBOUNCE_SECONDS = 86_400
+DEBOUNCE_MAX_SECONDS = 604_800
+"""How long an event trigger may gather events before it starts a run."""

@@ -165,6 +165,8 @@ class Run:
     parent: Parent | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""
+    gate: str | None = None
+    """The gate that it holds, or waits at (core/gate.py); told when the run is over."""
 
     @property
     def is_over(self) -> bool:
@@ -178,6 +180,12 @@ class Run:
     def node_run(self, node_run_id: str) -> NodeRun | None:
         """The node run with this id; None when the run has none."""
         return next((node for node in self.nodes.values() if node.id == node_run_id), None)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits at its gate: its trigger has not put out anything yet."""
+        node_run = self.nodes.get(self.trigger)
+        return node_run is not None and node_run.status == "IN_PROGRESS"
 
     def in_progress(self) -> list[NodeRun]:
         """The node runs that are not completed, in the order in which they started."""

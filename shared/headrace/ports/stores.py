@@ -184,8 +184,8 @@ class ClaimStore(Protocol):
         ...
 
 
-Verdict = Literal["matched", "filtered", "error", "loop", "older", "missed"]
-"""`missed` is said of an instant of a schedule."""
+Verdict = Literal["matched", "filtered", "error", "loop", "older", "missed", "waiting", "dropped", "debounced"]
+"""`missed` is said of an instant of a schedule; the last three of events that matched before a gate (core/gate.py)."""
 
 
 @value_class

@@ -20,6 +20,7 @@ from headrace_api.permissions import Principal
 from headrace_api.problems import ApiError, not_found
 from headrace_api.reading import read_body, read_header, read_model
 from headrace_api.responses import answer
+from headrace_api.turns import gate_of
 
 router = APIRouter(prefix="/v1/workflows", tags=["node runs"])
 
@@ -132,8 +133,8 @@ async def _take_report(request: Request, run: Run, node: NodeRun) -> Response:
 
 
 async def _found(context: Context, run: Run, node: NodeRun, with_config: bool) -> dict[str, Json]:
-    graph = await context.definitions.graph_of(run)
-    shown: dict[str, Json] = {**presenters.node_run(node, run, graph), "workflowRun": {"identifier": run.id}}
+    graph, gate = await context.definitions.graph_of(run), await gate_of(run, context.ports.gates)
+    shown: dict[str, Json] = {**presenters.node_run(node, run, graph, gate=gate), "workflowRun": {"identifier": run.id}}
     if with_config:
         version = await context.ports.definitions.version(run.workflow, run.version)
         nodes = version.document.get("nodes") if version is not None else None

@@ -17,6 +17,7 @@ from headrace_api.parameters import RUN_FILTERS, Parameter
 from headrace_api.problems import ApiError, not_found
 from headrace_api.reading import read_body, read_header, read_model, read_trace
 from headrace_api.responses import answer
+from headrace_api.turns import gate_of
 
 router = APIRouter(prefix="/v1/workflows", tags=["runs"])
 
@@ -84,7 +85,9 @@ async def get_run(request: Request) -> Response:
     """A run with its node runs in the order in which they started."""
     run_id: str = request.path_params["run_id"]
     run = await visible_run(request, run_id)
-    return answer({"workflowRun": presenters.run(run, await context_of(request).definitions.graph_of(run))})
+    context = context_of(request)
+    graph, gate = await context.definitions.graph_of(run), await gate_of(run, context.ports.gates)
+    return answer({"workflowRun": presenters.run(run, graph, gate=gate)})
 
 
 @router.get("/runs/{run_id}/logs", **operation("Get a run's logs", "RunLogsAnswer", errors=("not_found",)))

@@ -3,6 +3,7 @@
 from headrace.adapters.embedded.catalog import EmbeddedCatalog
 from headrace.adapters.embedded.claims import EmbeddedClaimStore
 from headrace.adapters.embedded.definitions import EmbeddedDefinitionStore
+from headrace.adapters.embedded.gates import EmbeddedGateStore
 from headrace.adapters.embedded.journal import (
     Journal,
     JournalDamagedError,
@@ -20,6 +21,7 @@ __all__ = [
     "EmbeddedCatalog",
     "EmbeddedClaimStore",
     "EmbeddedDefinitionStore",
+    "EmbeddedGateStore",
     "EmbeddedLedger",
     "EmbeddedLog",
     "EmbeddedPendingStore",

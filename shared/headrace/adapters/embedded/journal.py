@@ -45,7 +45,7 @@ from headrace.core.errors import HeadraceError
 from headrace.ports.errors import UnavailableError
 
 APPLICATION_ID: Final = 0x48445243  # "HDRC"; makes `file journal.db` and us recognise the file
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 _SCHEMA = """
 CREATE TABLE partitions (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, number INTEGER NOT NULL);
@@ -94,7 +94,12 @@ CREATE TABLE pending_work (
   offered_at INTEGER NOT NULL, rev INTEGER NOT NULL, visible_at INTEGER
 ) WITHOUT ROWID;
 """
-_UPGRADES: Final = {2: _CATALOG, 3: _SCHEDULES, 4: _PENDING}
+_GATES = """
+CREATE TABLE gates (
+  id TEXT PRIMARY KEY, rev INTEGER NOT NULL, saved_at INTEGER NOT NULL, gate BLOB NOT NULL, outbox BLOB
+) WITHOUT ROWID;
+"""
+_UPGRADES: Final = {2: _CATALOG, 3: _SCHEDULES, 4: _PENDING, 5: _GATES}
 """What makes a file of a version one of the next. Files of older versions were never released."""
 
 Row = tuple[Any, ...]
@@ -221,7 +226,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that the file is ours, whole and of a version we know; give a new file its schema."""
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         connection.executescript(
-            f"BEGIN; {_SCHEMA} {_CATALOG} {_SCHEDULES} {_PENDING} PRAGMA application_id={APPLICATION_ID}; "
+            f"BEGIN; {_SCHEMA} {_CATALOG} {_SCHEDULES} {_PENDING} {_GATES} PRAGMA application_id={APPLICATION_ID}; "
             f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
         return

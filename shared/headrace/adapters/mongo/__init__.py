@@ -5,6 +5,7 @@ from headrace.adapters.mongo.claims import MongoClaimStore
 from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.definitions import MongoDefinitionStore
 from headrace.adapters.mongo.errors import DocumentTooLargeError, MongoRefusedError
+from headrace.adapters.mongo.gates import MongoGateStore
 from headrace.adapters.mongo.indexes import create_indexes, missing_indexes, require_indexes
 from headrace.adapters.mongo.ledger import MongoLedger
 from headrace.adapters.mongo.pending import MongoPendingStore
@@ -18,6 +19,7 @@ __all__ = [
     "MongoClaimStore",
     "MongoDatabase",
     "MongoDefinitionStore",
+    "MongoGateStore",
     "MongoLedger",
     "MongoPendingStore",
     "MongoRefusedError",

@@ -23,6 +23,7 @@ BLUEPRINTS: Final = "blueprints"
 ENTITIES: Final = "entities"
 SCHEDULES: Final = "schedules"
 PENDING: Final = "pending_work"
+GATES: Final = "gates"
 
 COLLECTIONS: Final = (
     RUNS,
@@ -35,6 +36,7 @@ COLLECTIONS: Final = (
     ENTITIES,
     SCHEDULES,
     PENDING,
+    GATES,
 )
 
 _OTHER_OPTIONS: Final = frozenset((85, 86))
@@ -94,6 +96,9 @@ INDEXES: Final = (
         only_with="visible_at",
     ),
     Index(PENDING, "expiry", (("expire_at", 1),), "which pending work to forget", is_ttl=True),
+    Index(GATES, "due", (("due_at", 1), ("_id", 1)), "where something is due", only_with="due_at"),
+    Index(GATES, "unsent", (("unsent_since", 1), ("_id", 1)), "whose outbox waits", only_with="unsent_since"),
+    Index(GATES, "expiry", (("expire_at", 1),), "which idle ones to forget", sparse=True, is_ttl=True),
 )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class MongoRunStore:
         """See the port. Unacknowledged: a reader may not see it at once, and it may be lost."""
         if not revs:
             return
-        updates = [UpdateOne({"_id": run_id}, _sent(rev)) for run_id, rev in revs]
+        updates = [UpdateOne({"_id": run_id}, sent(rev)) for run_id, rev in revs]
         with translated(f"mark {len(revs)} runs as published"):
             await self._unacknowledged.bulk_write(updates, ordered=False)
 
@@ -127,7 +127,7 @@ class MongoRunStore:
         return await self._writer.write([write.run.id for write in writes], operations, write_id, judge)
 
 
-def _sent(rev: int) -> list[dict[str, Any]]:
+def sent(rev: int) -> list[dict[str, Any]]:
     """Empties the outbox of that revision; selecting by `_id` alone, like the saves. A missing field stays missing."""
     is_that = {"$eq": ["$rev", rev]}
     fields = {"outbox": "$$REMOVE", "unsent_since": "$$REMOVE", "expire_at": "$expire_when_sent"}

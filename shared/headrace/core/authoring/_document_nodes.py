@@ -79,6 +79,15 @@ class ConditionDocument(Part):
     combinator: Literal["and", "or"] = "and"
 
 
+class DebounceDocument(Part):
+    """One run for all events of an entity until it is quiet (a Headrace extension)."""
+
+    seconds: Annotated[float, Field(ge=limits.DEBOUNCE_MIN_SECONDS, le=limits.DEBOUNCE_SECONDS)]
+    """The run starts so long after the last event."""
+    max_seconds: Annotated[float, Field(ge=limits.DEBOUNCE_MIN_SECONDS, le=limits.DEBOUNCE_MAX_SECONDS)] | None = None
+    """So long after the first event at most; ten times `seconds` when absent."""
+
+
 class EventTriggerConfig(Part):
     """Started by a change of an entity, or by a timer property."""
 
@@ -87,6 +96,9 @@ class EventTriggerConfig(Part):
     condition: ConditionDocument | None = None
     published: bool = True
     """False: does not listen."""
+    per_entity: Literal["parallel", "serial", "latest-wins", "drop-while-running"] = "parallel"
+    """What becomes of an event while a run of the same trigger and entity is at work (a Headrace extension)."""
+    debounce: DebounceDocument | None = None
 
 
 class ScheduleConfig(Part):

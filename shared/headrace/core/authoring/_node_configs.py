@@ -6,6 +6,7 @@ from headrace.core.authoring.findings import Findings
 from headrace.core.definition import (
     Action,
     Condition,
+    Debounce,
     EventTrigger,
     EventType,
     Input,
@@ -64,6 +65,13 @@ def _permissions(document: documents.PermissionsDocument | None) -> Permissions 
     return Permissions(tuple(document.roles), tuple(document.users), tuple(document.teams), document.policy)
 
 
+def _debounce(document: documents.DebounceDocument | None) -> Debounce | None:
+    if document is None:
+        return None
+    longest = 10 * document.seconds if document.max_seconds is None else document.max_seconds
+    return Debounce(document.seconds, max(document.seconds, longest))
+
+
 def _event_trigger(config: documents.EventTriggerConfig, pointer: str, findings: Findings) -> EventTrigger:
     condition = config.condition or documents.ConditionDocument()
     return EventTrigger(
@@ -73,6 +81,8 @@ def _event_trigger(config: documents.EventTriggerConfig, pointer: str, findings:
         expressions=tuple(condition.expressions),
         combinator=condition.combinator,
         published=config.published,
+        per_entity=config.per_entity,
+        debounce=_debounce(config.debounce),
     )
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
-from headrace.adapters.embedded import EmbeddedDefinitionStore, EmbeddedLedger, EmbeddedLog
+from headrace.adapters.embedded import (
+    EmbeddedDefinitionStore,
+    EmbeddedGateStore,
+    EmbeddedLedger,
+    EmbeddedLog,
+    EmbeddedRunStore,
+)
 from headrace.adapters.jq.cage import JqCage
 from headrace.contracts.codec import decode_command
 from headrace.contracts.entity_change import encode_entity_change
@@ -21,6 +27,7 @@ from headrace.ports.log import Message, Record
 from headrace.ports.stores import LedgerEntry
 from headrace.runtime.metrics import Metrics
 from headrace_trigger.explaining import TriggerExplainer
+from headrace_trigger.gatekeeper import Gatekeeper
 from headrace_trigger.handler import TriggerHandler, TriggerSettings
 from headrace_trigger.listeners import Listeners
 from tests.conformance.samples import START, ManualClock
@@ -48,9 +55,20 @@ class Gate:
         self.ledger = Faulty(EmbeddedLedger())
         self.evaluator = Faulty(JqCage())
         ports: Any = self
+        self.gates = Faulty(EmbeddedGateStore())
+        self.runs = EmbeddedRunStore()
+        self.gatekeeper = Gatekeeper(ports.gates, self.runs, ports.log, self.clock, TOPICS)
         self.listeners = Listeners(ports.definitions)
         self.handler = TriggerHandler(
-            self.listeners, ports.evaluator, ports.ledger, ports.log, self.clock, TOPICS, Metrics(), TriggerSettings(3)
+            self.listeners,
+            ports.evaluator,
+            ports.ledger,
+            self.gatekeeper,
+            ports.log,
+            self.clock,
+            TOPICS,
+            Metrics(),
+            TriggerSettings(3),
         )
         self.explainer = TriggerExplainer(self.listeners, ports.evaluator, ports.ledger)
         self.done: list[int] = []
@@ -264,7 +282,7 @@ class TestExplaining:
 
 async def test_an_entity_that_starts_a_trigger_too_often_is_cut_as_a_loop_and_others_go_on(gate: Gate) -> None:
     gate.handler = TriggerHandler(
-        gate.listeners, gate.evaluator, gate.ledger, gate.log, gate.clock, TOPICS, Metrics(),
+        gate.listeners, gate.evaluator, gate.ledger, gate.gatekeeper, gate.log, gate.clock, TOPICS, Metrics(),
         TriggerSettings(max_starts_per_minute=2),
     )  # fmt: skip
     await gate.save(listener("a"))
