@@ -117,6 +117,7 @@ async def test_a_form_shows_itself_and_how_far_it_is(world: World) -> None:
     [
         ({"button": "maybe", "inputs": {"reason": "x"}}, ["/button"]),
         ({"button": "approve"}, ["/inputs/reason"]),
+        ({"button": "approve", "inputs": {"reason": "x" * 40_000}}, ["/inputs"]),
         ({"button": "approve", "inputs": {"reason": 5, "more": 1}}, ["/inputs/reason", "/inputs/more"]),
     ],
 )

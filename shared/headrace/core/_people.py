@@ -4,10 +4,12 @@ Responses lie in the node run's output, so a response that is delivered twice is
 is counted from what is stored.
 """
 
+from dataclasses import replace
+
 from headrace.core import ids, responses
 from headrace.core._draft import Draft
 from headrace.core._nodes import advance, complete, labels
-from headrace.core.commands import Failed, ReportAttempt, RespondNode
+from headrace.core.commands import Failed, ReportAttempt, ReportNode, RespondNode
 from headrace.core.decision import Rejection
 from headrace.core.definition import Input
 from headrace.core.events import NodeReported
@@ -26,6 +28,9 @@ def respond(draft: Draft, command: RespondNode) -> Rejection | None:
         return Rejection("unfit-response", f"node run {node_run.id} has no button {command.button}")
     if responses.has_responded(node_run, command.by):
         return Rejection("duplicate", f"{command.by} has responded to node run {node_run.id} already")
+    objection = responses.objection(node_run, command.inputs)
+    if objection is not None:
+        return Rejection("unfit-response", f"the response to node run {node_run.id} cannot be kept. {objection}")
     response: JsonObject = {
         "button": command.button,
         "inputs": command.inputs,
@@ -65,6 +70,17 @@ def noticed(draft: Draft, node_run: NodeRun, command: ReportAttempt) -> Rejectio
         logs = (*logs, LogLine(draft.at, "ERROR", message))
     draft.emit(NodeReported, node=node_run.node, logs=logs, report_id=report)
     return None
+
+
+def with_responses(node_run: NodeRun, command: ReportNode) -> ReportNode:
+    """A report by a machine that brings responses of its own forgets nobody who responded: else they could again."""
+    if command.output is None or "responses" not in command.output:
+        return command
+    brought = command.output["responses"]
+    listed = brought if isinstance(brought, list) else []
+    known = [responses.submitter_of(it) for it in listed if isinstance(it, dict)]
+    kept: list[Json] = [it for it in responses.responses_of(node_run) if responses.submitter_of(it) not in known]
+    return replace(command, output={**command.output, "responses": [*kept, *listed]})
 
 
 def _take(draft: Draft, name: str, outlet: str) -> None:

@@ -42,6 +42,8 @@ def report_node(draft: Draft, command: ReportNode) -> Rejection | None:
         return Rejection("unknown-node", f"run {draft.run.id} waits for its turn, and has no node run to report of")
     if command.report_id and command.report_id in node_run.reports:
         return Rejection("duplicate", f"report {command.report_id} was taken already")
+    if node_run.type == "INPUT":
+        command = _people.with_responses(node_run, command)
     if command.status == "COMPLETED":
         _complete_from_outside(draft, node_run, command)
     else:

@@ -30,6 +30,8 @@ SYNC_TIMEOUT_SECONDS = 300
 ASYNC_TIMEOUT_SECONDS = 7 * 86_400
 RESPONSE_SECONDS = 90 * 86_400
 """The longest time that people may be given to respond."""
+RESPONSE_BYTES = 32_768
+"""The inputs of one response; all responses to a node run together may have RENDERED_BYTES."""
 DELAY_SECONDS = 366 * 86_400
 
 BODY_BYTES = 1_048_576

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from headrace.core import limits, weight
 from headrace.core.json import Json, JsonObject
 from headrace.core.run import NodeRun
 
@@ -25,6 +26,13 @@ def responses_of(node_run: NodeRun) -> list[JsonObject]:
 def has_responded(node_run: NodeRun, person: str) -> bool:
     """Whether this person pressed a button already: each may once."""
     return any(submitter_of(response) == person for response in responses_of(node_run))
+
+
+def objection(node_run: NodeRun, inputs: JsonObject) -> str | None:
+    """Why the run cannot keep these inputs of one more response: every response travels and is stored with those before
+    it. None when it can."""
+    one = weight.objection(inputs, limits.RESPONSE_BYTES)
+    return one or weight.objection([*responses_of(node_run), inputs])
 
 
 def submitter_of(response: JsonObject) -> Json:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from headrace.core import ids
-from headrace.core.commands import CancelRun, Failed, ReportAttempt, RespondNode, Succeeded
+from headrace.core.commands import CancelRun, Failed, ReportAttempt, ReportNode, RespondNode, Succeeded
 from headrace.core.decision import Decision
 from headrace.core.events import NodeCompleted, NodeReported, NodeStarted, fold
-from headrace.core.responses import Tally, tally
+from headrace.core.responses import Tally, responses_of, submitter_of, tally
 from headrace.core.run import LogLine
 from tests.scenario import BEGIN, RUN_ID, Scenario, edge, input_node, start_node, webhook
 
@@ -114,6 +114,59 @@ def test_a_response_that_does_not_fit_changes_nothing(button: str, node: str, re
     assert decision.rejection is not None
     assert decision.rejection.reason == reason
     assert scenario.run is before
+
+
+def test_a_response_that_is_too_large_for_the_run_changes_nothing() -> None:
+    scenario = waiting(outlets=[])
+    one = [press(scenario, "ann", reason="x" * 32_768)]
+    before = scenario.run
+    large = Scenario.of(
+        [start_node(), input_node("ask", {"identifier": "ok", "numOfResponders": 20})], [edge("start", "ask")]
+    ).start()
+
+    all_of_them = [press(large, f"person {number}", "ok", reason="x" * 32_000) for number in range(9)]
+
+    assert before is scenario.run
+    assert [it.rejection.reason for it in one if it.rejection] == ["unfit-response"]
+    assert [it.rejection is None for it in all_of_them] == [True] * 8 + [False]
+    assert all_of_them[-1].rejection is not None
+    assert "256 KiB can be kept" in all_of_them[-1].rejection.detail
+
+
+def reported(scenario: Scenario, **fields: Any) -> Decision:
+    return scenario.give(ReportNode(RUN_ID, scenario.now, scenario.node("ask").id, "machine", **fields))
+
+
+def test_a_report_does_not_make_people_forgotten_so_that_they_may_respond_again() -> None:
+    scenario = waiting()
+    press(scenario, "ann")
+    reported(scenario, output={"responses": [], "ticket": 7})
+
+    again = press(scenario, "ann")
+
+    assert again.rejection is not None
+    assert again.rejection.reason == "duplicate"
+    assert scenario.node("ask").output is not None
+    assert scenario.node("ask").output["ticket"] == 7  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("brought", "by"),
+    [
+        (None, ["ann"]),
+        ([{"button": "reject", "submitterInfo": {"submittedBy": "zoe"}}], ["ann", "zoe"]),
+        ([{"button": "reject", "submitterInfo": {"submittedBy": "ann"}}], ["ann"]),
+    ],
+)
+def test_responses_that_a_machine_brings_stand_beside_those_of_people(brought: Any, by: list[str]) -> None:
+    scenario = waiting()
+    press(scenario, "ann")
+    ended: Any = {"selectedOutlet": {"identifier": "reject"}, "responses": brought}
+
+    reported(scenario, status="COMPLETED", result="SUCCESS", output=ended)
+
+    assert scenario.node("ask").outlet == "reject"
+    assert [submitter_of(it) for it in responses_of(scenario.node("ask"))] == by
 
 
 def test_an_action_takes_no_responses() -> None:

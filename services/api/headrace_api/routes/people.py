@@ -111,6 +111,9 @@ def _checked(node: NodeRun, wanted: ResponseRequest, body: Body) -> JsonObject:
     form = {name: value for name, value in responses.form_of(node).items() if name != "buttons"}
     checked = inputs.validate(form, wanted.inputs)
     problems += [Problem("/inputs" + it.pointer, it.code, it.message, it.hint, it.severity) for it in checked.problems]
+    objection = responses.objection(node, checked.values)
+    if objection is not None:
+        problems.append(Problem("/inputs", "too-large", f"The response cannot be kept. {objection}", "Write less."))
     if not problems:
         return checked.values
     rest = f" And {len(problems) - 1} more; see errors." if len(problems) > 1 else ""
