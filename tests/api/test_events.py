@@ -4,7 +4,7 @@ import pytest
 
 from headrace.contracts.entity_change import decode_entity_change
 from headrace.core.json import JsonObject
-from headrace.ports.stores import LedgerEntry, TriggerVerdict
+from headrace.ports.stores import COUNTED, LedgerEntry, TriggerVerdict
 from tests.api.world import NOW, World, make_world
 
 EVENT: JsonObject = {
@@ -150,6 +150,18 @@ async def test_the_explainer_speaks_first() -> None:
     assert await world.published(world.topics.entity_changes) == [], "trying publishes nothing"
     unknown = await world.call("admin", "GET", "/v1/events/evt_other/explain")
     assert (unknown.status_code, unknown.json()["error"]) == (404, "not_found")
+
+
+async def test_an_event_without_an_entry_may_have_been_counted_only(world: World) -> None:
+    reason = "1,000 events UPDATE of service that started nothing were counted, not kept"
+    before = await world.call("admin", "GET", "/v1/events/evt_other/explain")
+    counted = TriggerVerdict(COUNTED, 0, "", "counted", reason, detail={"events": 1_000})
+    await world.ledger.record([LedgerEntry("counted:evt_1", NOW, "UPDATE", "service", "", 0, (counted,), b"{}", "")])
+    after = await world.call("admin", "GET", "/v1/events/evt_other/explain")
+
+    assert "counted" not in before.json()["message"]
+    assert (after.status_code, after.json()["error"]) == (404, "not_found")
+    assert after.json()["message"].endswith(f"or was counted only. {reason}.")
 
 
 async def test_the_ledger_is_listed_newest_first_and_filtered(world: World) -> None:

@@ -305,7 +305,7 @@ async def test_init_may_be_repeated_and_reports_what_differs(shared: dict[str, s
 
     assert (first[0], second[0]) == (0, 0)
     made, again = orjson.loads(first[1]), orjson.loads(second[1])
-    assert len(made["topics"]["created"]) == 10
+    assert len(made["topics"]["created"]) == 12
     assert (again["topics"]["created"], again["topics"]["existing"]) == ([], made["topics"]["created"])
     assert (again["indexes"]["created"], again["topics"]["differing"]) == ([], [])
     assert other[0] == 6

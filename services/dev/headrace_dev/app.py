@@ -38,6 +38,7 @@ from headrace_invoker.handler import InvokerSettings
 from headrace_orchestrator.app import OrchestratorService
 from headrace_trigger.app import TriggerService
 from headrace_trigger.explaining import TriggerExplainer
+from headrace_trigger.handler import TriggerSettings
 from headrace_trigger.schedules import Scheduler
 
 DATABASE = "headrace.sqlite"
@@ -138,7 +139,16 @@ class Engine:
     def _wire(self) -> None:
         clock, topics, metrics = self.clock, self.topics, self.metrics
         self.trigger = TriggerService(
-            self.log, self.definitions, self.evaluator, self.ledger, self.gates, self.runs, clock, topics, metrics
+            self.log,
+            self.definitions,
+            self.evaluator,
+            self.ledger,
+            self.gates,
+            self.runs,
+            clock,
+            topics,
+            metrics,
+            TriggerSettings(kept_per_second=self.settings.ledger_kept_per_second),
         )
         self.scheduler = Scheduler(
             self.definitions, self.schedules, self.ledger, self.log, clock, find_zone, topics, metrics

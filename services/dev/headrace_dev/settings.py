@@ -43,6 +43,8 @@ class DevSettings(ActionEnvironment, Settings):
     max_in_flight: Count = 200
     """Calls of actions in flight at once."""
     jq_processes: Count = 2
+    ledger_kept_per_second: Count = 10
+    """Events of a blueprint and action that start nothing and get a ledger entry; others are counted."""
     integrations: Integrations = Integrations()
     log_level: LogLevel = "WARNING"
 

@@ -1,7 +1,10 @@
 """Wiring of the trigger service: the loop around the handler."""
 
+import structlog
+
 from headrace.contracts.topics import TopicNames
 from headrace.ports.clock import Clock
+from headrace.ports.errors import UnavailableError
 from headrace.ports.evaluator import Evaluator
 from headrace.ports.gates import GateStore
 from headrace.ports.log import Log
@@ -12,6 +15,10 @@ from headrace.runtime.tasks import Tasks
 from headrace_trigger.gatekeeper import Gatekeeper
 from headrace_trigger.handler import GROUP, TriggerHandler, TriggerSettings
 from headrace_trigger.listeners import Listeners
+
+_COUNTS_SECONDS = 1.0
+
+_log = structlog.get_logger("headrace.trigger")
 
 
 class TriggerService:
@@ -43,8 +50,13 @@ class TriggerService:
         """Begin to work on the given set of tasks."""
         tasks.start(self.loop.run(), "trigger")
         self.gatekeeper.start(tasks)
+        tasks.every(_COUNTS_SECONDS, self.handler.counting.write, "trigger:counts")
 
     async def stop(self) -> None:
         """Take no more, commit what is done."""
         await self.loop.stop()
+        try:
+            await self.handler.counting.write()
+        except UnavailableError as error:
+            _log.warning("counts of events are lost", error=str(error))
         await self.loop.close()

@@ -33,6 +33,7 @@ from headrace.ports.stores import LedgerEntry, LedgerStore, TriggerVerdict, Verd
 from headrace.runtime.dead_letters import dead_letter
 from headrace.runtime.loop import Done
 from headrace.runtime.metrics import Metrics
+from headrace_trigger.counting import Counting
 from headrace_trigger.gatekeeper import Gatekeeper
 from headrace_trigger.listeners import Listeners
 
@@ -48,10 +49,12 @@ _log = structlog.get_logger("headrace.trigger")
 @dataclass(frozen=True, slots=True)
 class TriggerSettings:
     """An event that is the result of `max_depth` runs in a row starts no further one, and one entity starts a trigger
-    at most `max_starts_per_minute` times (loop guard)."""
+    at most `max_starts_per_minute` times (loop guard). Of the events of a blueprint and action that start nothing the
+    ledger keeps `kept_per_second`, and the others are counted."""
 
     max_depth: int = 10
     max_starts_per_minute: int = 1_000
+    kept_per_second: int = 10
 
 
 @dataclass(slots=True)
@@ -106,6 +109,7 @@ class TriggerHandler:
         self._metrics = metrics
         self._settings = settings or TriggerSettings()
         self._rate = StartRate(self._settings.max_starts_per_minute)
+        self.counting = Counting(ledger, self._settings.kept_per_second)
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Judge every event of the batch and ask for its runs. Raises UnavailableError: hand the batch over again."""
@@ -130,8 +134,15 @@ class TriggerHandler:
             await self._pass(outcome)
         if outcome.messages:
             await self._log.publish(outcome.messages)
-        if outcome.judged:
-            await self._ledger.record([self._entry(hearing, verdicts) for hearing, verdicts in outcome.judged])
+        for _, verdicts in outcome.judged:
+            self._metrics.entity_event(verdict.verdict for verdict in verdicts)
+        entries = [
+            self._entry(hearing, verdicts)
+            for hearing, verdicts in outcome.judged
+            if self.counting.keeps(hearing.change, verdicts, self._clock.now())
+        ]
+        if entries:
+            await self._ledger.record(entries)
 
     async def _leave(self, records: Sequence[Record]) -> None:
         """Tell gates of runs that are over."""
@@ -193,7 +204,6 @@ class TriggerHandler:
             verdicts.append(verdict)
 
     def _entry(self, hearing: Hearing, verdicts: Sequence[TriggerVerdict]) -> LedgerEntry:
-        self._metrics.entity_event(verdict.verdict for verdict in verdicts)
         change, source = hearing.change, hearing.record.source
         return LedgerEntry(
             event_id=change.event_id, at=self._clock.now(), action=change.action, blueprint=change.blueprint,

@@ -18,7 +18,7 @@ from headrace.runtime.catalog_sweep import CatalogSweeper
 from headrace.runtime.settings import Count
 from headrace.runtime.tasks import Tasks
 from headrace_trigger.app import TriggerService
-from headrace_trigger.handler import GROUP
+from headrace_trigger.handler import GROUP, TriggerSettings
 from headrace_trigger.schedules import Scheduler
 
 
@@ -27,6 +27,7 @@ class TriggerEnvironment(ProductionSettings):
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 8081
     jq_processes: Count = 2
+    ledger_kept_per_second: Count = 10
 
 
 class TriggerProcess(WorkerProcess):
@@ -40,6 +41,7 @@ class TriggerProcess(WorkerProcess):
         self.worker = TriggerService(
             self.log, MongoDefinitionStore(self.database), self._evaluator, MongoLedger(self.database, self.clock),
             MongoGateStore(self.database), MongoRunStore(self.database), self.clock, self.topics, self.metrics,
+            TriggerSettings(kept_per_second=settings.ledger_kept_per_second),
         )  # fmt: skip
 
     def start(self, tasks: Tasks) -> None:

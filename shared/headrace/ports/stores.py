@@ -184,8 +184,14 @@ class ClaimStore(Protocol):
         ...
 
 
-Verdict = Literal["matched", "filtered", "error", "loop", "older", "missed", "waiting", "dropped", "debounced"]
-"""`missed` is said of an instant of a schedule; the last three of events that matched before a gate (core/gate.py)."""
+Verdict = Literal[
+    "matched", "filtered", "error", "loop", "older", "missed", "waiting", "dropped", "debounced",
+    "counted",
+]  # fmt: skip
+"""`missed` is said of an instant of a schedule; `waiting`, `dropped` and `debounced` of events that matched, by a gate
+(core/gate.py); `counted` of events that came faster than the ledger keeps them."""
+COUNTED = ""
+"""Stands for the workflow in the verdict of an entry about counted events: they started none."""
 
 
 @value_class

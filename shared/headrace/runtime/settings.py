@@ -29,7 +29,7 @@ OF_SERVICES = frozenset(
         "HOST", "PORT", "LOG_LEVEL", "STOP_SECONDS", "KAFKA", "MONGODB", "TOPIC_PREFIX", "PARTITIONS", "JQ_PROCESSES",
         "ADMIN", "API", "CLIENTS", "TOKEN_SECRET", "SIGNING_SECRET", "EGRESS", "MAX_IN_FLIGHT", "LEASE_SECONDS",
         "RUNS_TOPIC", "ORG_ID", "GITHUB", "GITLAB", "AZURE_DEVOPS", "REMOTE_CATALOG", "INSTALLATION_TOPICS",
-        "INTEGRATIONS",
+        "INTEGRATIONS", "LEDGER_KEPT_PER_SECOND",
     )
 )  # fmt: skip
 """What any service or `headrace init` reads: one environment may serve all of them (a test compares the names)."""

@@ -108,7 +108,7 @@ async def test_a_file_from_before_the_catalog_is_brought_up_to_date_with_all_tha
     with sqlite3.connect(path) as connection:
         connection.executescript(
             "DROP TABLE blueprints; DROP TABLE entities; DROP TABLE schedules; DROP TABLE pending_work; "
-            "PRAGMA user_version=2;"
+            "DROP TABLE gates; PRAGMA user_version=2;"
         )
     connection.close()
 

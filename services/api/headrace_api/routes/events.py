@@ -1,5 +1,6 @@
 """Entity events: publish one, and ask why triggers did or did not fire (spec 2.2, 11.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from headrace.contracts.envelope import TRACEPARENT, trace_headers
 from headrace.core.errors import Problem
 from headrace.core.json import Json, JsonObject
 from headrace.ports.log import Message, Record, TopicPartition
+from headrace.ports.stores import COUNTED, LedgerEntry
 from headrace_api import presenters
 from headrace_api.access import require_operator
 from headrace_api.context import Context, context_of, query_of
@@ -32,6 +34,9 @@ _LEDGER = (
     Parameter("workflow", "Only events for which a trigger of this workflow was judged."),
     LIMIT,
 )
+
+
+_COUNTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,7 @@ async def explain_event(request: Request) -> Response:
         entry = await ports.ledger.find(event_id)
         explained = presenters.ledger_entry(entry) if entry is not None else None
     if explained is None:
-        message = (
-            f'Nothing is known of an event "{event_id[:100]}": it has not been read yet, it is older than the ledger '
-            "keeps, or no trigger listens to its blueprint."
-        )
-        raise ApiError("not_found", message)
+        raise ApiError("not_found", _unknown(event_id, await ports.ledger.query(workflow=COUNTED, limit=_COUNTS_SHOWN)))
     workflow, verdicts = query_of(request)["workflow"], explained.get("verdicts")
     if workflow is not None and isinstance(verdicts, list):
         of_it: list[Json] = [it for it in verdicts if isinstance(it, dict) and it.get("workflow") == workflow]
@@ -134,6 +135,15 @@ async def list_ledger(request: Request) -> Response:
         blueprint=query["blueprint"], entity=query["entity"], workflow=query["workflow"], limit=query["limit"]
     )
     return answer({"entries": [presenters.ledger_entry(entry) for entry in entries]})
+
+
+def _unknown(event_id: str, counts: Sequence[LedgerEntry]) -> str:
+    """Why there is no entry of an event. `counts` are the last entries about events that were counted, not kept."""
+    message = f'Nothing is known of an event "{event_id[:100]}": it has not been read yet, or is older than the ledger'
+    if not counts:
+        return f"{message} keeps."
+    reasons = "; ".join(it.reason for entry in counts for it in entry.verdicts)
+    return f"{message} keeps, or was counted only. {reasons}."
 
 
 def _read(context: Context, body: Body, traceparent: str | None = None) -> _Event:

@@ -17,14 +17,14 @@ from headrace.adapters.embedded import (
 )
 from headrace.adapters.jq.cage import JqCage
 from headrace.contracts.codec import decode_command
-from headrace.contracts.entity_change import encode_entity_change
+from headrace.contracts.entity_change import encode_entity_change, event_id
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import StartRun
 from headrace.core.json import JsonObject
 from headrace.core.run import Causation
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, Record
-from headrace.ports.stores import LedgerEntry
+from headrace.ports.stores import COUNTED, LedgerEntry
 from headrace.runtime.metrics import Metrics
 from headrace_trigger.explaining import TriggerExplainer
 from headrace_trigger.gatekeeper import Gatekeeper
@@ -294,3 +294,44 @@ async def test_an_entity_that_starts_a_trigger_too_often_is_cut_as_a_loop_and_ot
         "stopped: loop, service/x started this trigger 2 times in a minute"
     }
     assert len(await gate.started()) == 3
+
+
+MINUTE = 60 * TriggerSettings().kept_per_second
+
+
+async def test_events_that_start_nothing_are_counted_when_they_come_too_fast(gate: Gate) -> None:
+    await gate.save(listener("gold", '.diff.after.properties.tier == "gold"'))
+    noise = [gate.event(f"e{number}", tier="iron") for number in range(MINUTE + 1_000)]
+    await gate.handle(*noise)
+    await gate.handle(gate.event("gold", tier="gold"))
+    await gate.handler.counting.write()
+    await gate.handler.counting.write()
+
+    entries = await gate.ledger.port.query(limit=10_000)
+    counts = await gate.ledger.port.query(workflow=COUNTED)
+    assert len(entries) == MINUTE + 2
+    assert [entry.event_id for entry in counts] == [f"counted:{event_id('urn:x', f'e{MINUTE}')}"]
+    (said,) = counts[0].verdicts
+    assert (said.verdict, said.detail) == ("counted", {"events": 1_000})
+    assert "1,000 events UPDATE of service that started nothing were counted" in said.reason
+    assert "more came than 10 a second" in said.reason
+    assert len(gate.done) == len(noise) + 1
+    assert await gate.ledger.port.find(event_id("urn:x", "gold")) is not None
+
+
+async def test_events_whose_condition_fails_are_always_kept(gate: Gate) -> None:
+    await gate.save(listener("fails", '.diff.after.properties.tier | error("no")'))
+    await gate.handle(*(gate.event(f"e{number}", tier="iron") for number in range(MINUTE + 50)))
+
+    assert len(await gate.ledger.port.query(limit=10_000)) == MINUTE + 50
+
+
+async def test_counts_that_the_ledger_did_not_take_are_told_again(gate: Gate) -> None:
+    await gate.handle(*(gate.event(f"e{number}") for number in range(MINUTE + 7)))
+    gate.ledger.fail("record")
+    with pytest.raises(UnavailableError):
+        await gate.handler.counting.write()
+    await gate.handler.counting.write()
+
+    (counted,) = await gate.ledger.port.query(workflow=COUNTED)
+    assert counted.verdicts[0].detail == {"events": 7}
