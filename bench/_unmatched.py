@@ -30,6 +30,7 @@ from headrace.runtime import process
 from headrace.runtime.metrics import Metrics
 from headrace.runtime.tasks import Tasks
 from headrace_trigger.app import TriggerService
+from headrace_trigger.handler import TriggerSettings
 
 _ROOM = 1 << 30
 _CHUNK = 1_000
@@ -83,17 +84,12 @@ async def measure(
         some = map(_workload.event, range(first, min(first + _CHUNK, warm_up + events)))
         await log.publish([Message(topics.entity_changes, it.key, it.value) for it in some])
     counting = _CountingLedger(ledger, warm_up, events)
+    # each event has its entry: the dearest case, since above a rate they would only be counted
+    every = TriggerSettings(kept_per_second=1_000_000)
     service = TriggerService(
-        log,
-        definitions,
-        _NoEvaluator(),
-        counting,
-        EmbeddedGateStore(),
-        EmbeddedRunStore(),
-        SystemClock(),
-        topics,
-        Metrics(),
-    )
+        log, definitions, _NoEvaluator(), counting, EmbeddedGateStore(), EmbeddedRunStore(), SystemClock(), topics,
+        Metrics(), every,
+    )  # fmt: skip
     await service.listeners.index()
     process.settle()
     tasks = Tasks()

@@ -44,4 +44,4 @@ class Counting:
 
 def is_quiet(verdicts: Sequence[TriggerVerdict]) -> bool:
     """Whether an event said nothing to any trigger: errors, loops and whatever else is odd are always kept."""
-    return all(it.verdict == "filtered" for it in verdicts)
+    return not verdicts or all(it.verdict == "filtered" for it in verdicts)

@@ -113,9 +113,11 @@ class TriggerHandler:
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
         """Judge every event of the batch and ask for its runs. Raises UnavailableError: hand the batch over again."""
-        changes = [record for record in records if record.topic != self._topics.run_gates]
-        if len(changes) < len(records):
-            await self._leave([record for record in records if record.topic == self._topics.run_gates])
+        gates = self._topics.run_gates
+        left = [record for record in records if record.source.topic == gates]
+        if left:
+            await self._leave(left)
+        changes = [record for record in records if record.source.topic != gates] if left else records
         if changes:
             await self._judge(changes)
         for record in records:
@@ -136,10 +138,11 @@ class TriggerHandler:
             await self._log.publish(outcome.messages)
         for _, verdicts in outcome.judged:
             self._metrics.entity_event(verdict.verdict for verdict in verdicts)
+        now, keeps = self._clock.now(), self.counting.keeps
         entries = [
-            self._entry(hearing, verdicts)
+            self._entry(hearing, verdicts, now)
             for hearing, verdicts in outcome.judged
-            if self.counting.keeps(hearing.change, verdicts, self._clock.now())
+            if keeps(hearing.change, verdicts, now)
         ]
         if entries:
             await self._ledger.record(entries)
@@ -203,10 +206,10 @@ class TriggerHandler:
                     outcome.messages.append(encode_command(start, self._topics))
             verdicts.append(verdict)
 
-    def _entry(self, hearing: Hearing, verdicts: Sequence[TriggerVerdict]) -> LedgerEntry:
+    def _entry(self, hearing: Hearing, verdicts: Sequence[TriggerVerdict], now: int) -> LedgerEntry:
         change, source = hearing.change, hearing.record.source
         return LedgerEntry(
-            event_id=change.event_id, at=self._clock.now(), action=change.action, blueprint=change.blueprint,
+            event_id=change.event_id, at=now, action=change.action, blueprint=change.blueprint,
             entity=change.entity, considered=hearing.considered, verdicts=tuple(verdicts), event=_as_json(hearing),
             source=f"{source.topic}/{source.partition}/{hearing.record.offset}",
         )  # fmt: skip

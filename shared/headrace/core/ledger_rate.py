@@ -46,8 +46,9 @@ class LedgerRate:
     def keeps(self, blueprint: str, action: str, event_id: str, now: int) -> bool:
         """Whether the ledger keeps an event that started nothing; if not, it is counted."""
         kind = self._kind((blueprint, action), now)
-        kind.tokens = min(self._most_tokens, kind.tokens + max(0, now - kind.at) * self._per_ms)
-        kind.at = now
+        if now > kind.at:
+            kind.tokens = min(self._most_tokens, kind.tokens + (now - kind.at) * self._per_ms)
+            kind.at = now
         if kind.tokens >= 1:
             kind.tokens -= 1
             return True
