@@ -24,7 +24,7 @@ from headrace.ports.log import Record
 from headrace.ports.stores import RunQuery, StoredRun
 from headrace_dev.app import DATABASE
 from tests.e2e.engine_process import EngineProcess
-from tests.e2e.house import change, line, on_change, until, webhook
+from tests.e2e.house import change, line, node_run, on_change, until, webhook
 from tests.e2e.receiver import Answer, Call, Receiver
 
 EVENTS = 60
@@ -48,12 +48,13 @@ async def _make_workflow(client: httpx.AsyncClient, receiver: Receiver, *names: 
     assert created.status_code == 201, created.text
 
 
-async def _publish(engine: EngineProcess, number: int) -> None:
+async def _publish(engine: EngineProcess, number: int, entity: str | None = None) -> None:
     """Publish an event as a careful producer does: again and again under the same id, until it was taken."""
+    event = change(entity or f"e{number}", number=number)
 
     async def take() -> bool:
         try:
-            answer = await engine.client.post("/v1/events", json={**change(f"e{number}"), "eventId": f"e-{number}"})
+            answer = await engine.client.post("/v1/events", json={**event, "eventId": f"e-{number}"})
         except (httpx.HTTPError, RuntimeError):  # killed, or its client closed
             return False
         return answer.status_code == 202
@@ -165,6 +166,41 @@ def _assert_called_again_only_after_a_kill(calls: list[Call], kills: list[float]
 def _in_flight(by_work: dict[tuple[str, str], list[Call]], kill: float) -> int:
     """How many calls had come shortly before a kill: answers take less than half a second."""
     return sum(kill - 0.7 <= call.at <= kill for calls in by_work.values() for call in calls)
+
+
+async def test_kills_neither_lose_nor_overtake_the_runs_of_one_entity(tmp_path: Path, receiver: Receiver) -> None:
+    chance = random.Random(SEED)
+    receiver.on("/call", lambda _: Answer(data={}, delay=chance.uniform(0.0, 0.2)))
+    events = 25
+    engine = EngineProcess(tmp_path)
+    try:
+        await engine.spawn()
+        client = await engine.ready()
+        call = webhook("call", receiver.url, body={"n": "{{ .outputs.changed.diff.after.properties.number }}"})
+        created = await client.post("/v1/workflows", json=line("flow", on_change(perEntity="serial"), call))
+        assert created.status_code == 201, created.text
+
+        async def produce() -> None:
+            for number in range(events):
+                await _publish(engine, number, "one")
+
+        producer = asyncio.create_task(produce())
+        for _ in range(6):
+            await asyncio.sleep(chance.uniform(0.1, 0.8))
+            await engine.kill()
+            await engine.spawn()
+            await engine.ready()
+        await producer
+        runs = await _finished(engine, events)
+        assert await engine.terminate(25) == 0
+    finally:
+        await engine.close()
+
+    assert [run["result"] for run in runs] == ["SUCCESS"] * events
+    first_calls = list(dict.fromkeys(one.json["n"] for one in receiver.calls))
+    assert first_calls == list(range(events)), "a call may come again after a kill, but none overtakes another"
+    spans = sorted((node_run(run, "changed")["completedAt"], run["completedAt"]) for run in runs)
+    assert all(over <= begun for (_, over), (begun, _) in itertools.pairwise(spans))
 
 
 async def test_told_to_stop_the_engine_lets_calls_in_flight_end_and_repeats_none_after_a_restart(

@@ -85,6 +85,26 @@ async def test_an_event_on_the_topic_becomes_a_webhook_and_a_finished_run(
             assert service.log[-1]["event"] == "service ended"
 
 
+async def test_events_of_one_entity_are_done_one_after_the_other_by_two_trigger_services(
+    shared: dict[str, str], receiver: Receiver
+) -> None:
+    on_change = {
+        "type": "EVENT_TRIGGER", "perEntity": "serial",
+        "event": {"type": "ANY_ENTITY_CHANGE", "blueprintIdentifier": "service"},
+    }  # fmt: skip
+    call = webhook("call", receiver.url, body={"n": "{{ .outputs.changed.diff.after.properties.n }}"})
+    async with installed(shared) as installation, one("trigger", shared):
+        document = line("w", {"identifier": "changed", "config": on_change}, call)
+        await installation.call("POST", "/v1/workflows", document, 201)
+        for number in range(20):
+            event = change("one", n=number)
+            await installation.call("POST", "/v1/events", event, 202)
+
+        await receiver.called("/call", 20, seconds=60.0)
+
+    assert [one.json["n"] for one in receiver.calls] == list(range(20))
+
+
 async def test_a_for_each_runs_its_children_and_a_failed_run_is_repeated(
     shared: dict[str, str], receiver: Receiver
 ) -> None:
