@@ -19,6 +19,7 @@ _ANSWERS = {
     "waiting": ("… waits", "cyan"),
     "debounced": ("… gathers", "cyan"),
     "dropped": ("✗ dropped", "yellow"),
+    "deduplicated": ("✓ fired before", "green"),
     "counted": ("· only counted", "dim"),
     "other-blueprint": ("· not asked", "dim"),
     "other-event": ("· not asked", "dim"),

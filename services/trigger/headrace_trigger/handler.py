@@ -11,6 +11,7 @@ Events are judged a hundred at a time, and the conditions among them that lie ou
 evaluator in one call; what came of all of them is published and recorded once per batch.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +43,8 @@ CREATED_BY = "headrace:event-trigger"
 """Runs of event triggers belong to a machine actor (spec 2.2)."""
 _AT_ONCE = 100
 """More events than that, as objects, outgrow the processor's cache: each would cost half as much again."""
+
+_MOST_PLACES = 10_000
 
 _log = structlog.get_logger("headrace.trigger")
 
@@ -109,6 +112,8 @@ class TriggerHandler:
         self._metrics = metrics
         self._settings = settings or TriggerSettings()
         self._rate = StartRate(self._settings.max_starts_per_minute)
+        self._places: OrderedDict[str, str] = OrderedDict()
+        """Where the event came first that asked for a run, by the run, the last ones."""
         self.counting = Counting(ledger, self._settings.kept_per_second)
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
@@ -197,7 +202,7 @@ class TriggerHandler:
         outcome.judged.append((hearing, verdicts))
         for listener in hearing.candidates:
             verdict = self._verdict(hearing, listener)
-            if verdict.run_id is not None:
+            if verdict.verdict == "matched" and verdict.run_id is not None:
                 start = self._start(listener, hearing.change, verdict.run_id)
                 if listener.config.has_gate():
                     outcome.open.append((verdicts, len(verdicts)))
@@ -207,11 +212,11 @@ class TriggerHandler:
             verdicts.append(verdict)
 
     def _entry(self, hearing: Hearing, verdicts: Sequence[TriggerVerdict], now: int) -> LedgerEntry:
-        change, source = hearing.change, hearing.record.source
+        change = hearing.change
         return LedgerEntry(
             event_id=change.event_id, at=now, action=change.action, blueprint=change.blueprint,
             entity=change.entity, considered=hearing.considered, verdicts=tuple(verdicts), event=_as_json(hearing),
-            source=f"{source.topic}/{source.partition}/{hearing.record.offset}",
+            source=_place(hearing.record),
         )  # fmt: skip
 
     def _verdict(self, hearing: Hearing, listener: Listener) -> TriggerVerdict:
@@ -221,11 +226,23 @@ class TriggerHandler:
         judgement: Judgement = judge(listener, change.event, hearing.answers)
         if not judgement.matched:
             return _verdict(listener, "error" if judgement.failed else "filtered", judgement.reason)
+        run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
+        earlier = self._earlier(hearing, run_id)
+        if earlier is not None:
+            return _verdict(listener, "deduplicated", f"the same event came before, {earlier}: it has one run", run_id)
         stopped = self._loop(hearing, listener)
         if stopped is not None:
             return _verdict(listener, "loop", stopped)
-        run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
         return _verdict(listener, "matched", judgement.reason, run_id)
+
+    def _earlier(self, hearing: Hearing, run_id: str) -> str | None:
+        """Where an event that asks for a run came before, if somebody sent it twice; None for the first, however often
+        that is delivered. Only the last ones are remembered: others start no second run, but look as if they did."""
+        here = _place(hearing.record)
+        first = self._places.setdefault(run_id, here)
+        if len(self._places) > _MOST_PLACES:
+            self._places.popitem(last=False)
+        return None if first == here else first
 
     def _loop(self, hearing: Hearing, listener: Listener) -> str | None:
         """Why this event must not start a run although the condition holds; None when it may."""
@@ -253,6 +270,10 @@ class TriggerHandler:
 
 def _verdict(listener: Listener, verdict: Verdict, reason: str, run_id: str | None = None) -> TriggerVerdict:
     return TriggerVerdict(listener.workflow, listener.version, listener.trigger, verdict, reason, run_id)
+
+
+def _place(record: Record) -> str:
+    return f"{record.source.topic}/{record.source.partition}/{record.offset}"
 
 
 def _entry_of(hearing: Hearing, listener: Listener, start: StartRun) -> Entry:

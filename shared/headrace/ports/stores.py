@@ -186,10 +186,10 @@ class ClaimStore(Protocol):
 
 Verdict = Literal[
     "matched", "filtered", "error", "loop", "older", "missed", "waiting", "dropped", "debounced",
-    "counted",
+    "counted", "deduplicated",
 ]  # fmt: skip
 """`missed` is said of an instant of a schedule; `waiting`, `dropped` and `debounced` of events that matched, by a gate
-(core/gate.py); `counted` of events that came faster than the ledger keeps them."""
+(core/gate.py); `counted` of events that came faster than the ledger keeps them; `deduplicated` of one sent twice."""
 COUNTED = ""
 """Stands for the workflow in the verdict of an entry about counted events: they started none."""
 

@@ -133,6 +133,24 @@ async def test_the_same_event_delivered_again_asks_for_the_same_runs(gate: Gate)
     assert len(await gate.entries()) == 2
 
 
+async def test_an_event_that_was_sent_twice_says_so_with_its_run_and_one_that_is_delivered_twice_does_not(
+    gate: Gate,
+) -> None:
+    await gate.save(listener("a"), listener("b", '.diff.after.properties.tier == "gold"'))
+    first = gate.event("once")
+    await gate.handle(first)
+    await gate.handle(first)
+    assert await gate.verdicts() == {"a": "matched"}
+
+    await gate.handle(gate.event("once"))
+
+    (entry,) = await gate.entries()
+    (said,) = entry.verdicts
+    assert (said.verdict, said.run_id) == ("deduplicated", (await gate.started())[0].run_id)
+    assert said.reason == f"the same event came before, {TOPICS.entity_changes}/0/{first.offset}: it has one run"
+    assert len(await gate.started()) == 2, "asked for when it was delivered, not when it was sent again"
+
+
 @pytest.mark.parametrize(
     ("port", "verb"),
     [
@@ -210,8 +228,8 @@ async def test_the_loop_guard_counts_the_runs_behind_an_event(gate: Gate, depth:
 class TestListeners:
     async def test_the_index_is_read_again_only_when_the_revision_moves(self, gate: Gate) -> None:
         await gate.save(listener("a"))
-        for _ in range(3):
-            await gate.handle(gate.event())
+        for number in range(3):
+            await gate.handle(gate.event(str(number)))
         assert (gate.definitions.calls["all"], gate.definitions.calls["revision"]) == (1, 3)
         await gate.save(listener("b"))
         await gate.handle(gate.event("later"))
