@@ -483,3 +483,14 @@ def test_explain_of_an_event_can_ask_for_one_workflow(shell: Shell, api: FakeApi
 
     assert "not published" in ended.out
     assert dict(api.requests[0].url.params) == {"workflow": "w"}
+
+
+def test_explain_says_whom_a_run_waits_for_beside_its_id(shell: Shell, api: FakeApi) -> None:
+    waiting = MATCHED | {"verdict": "waiting", "reason": "it waits: run wfr_x of service/billing is at work"}
+    api.on("GET", "/v1/events/evt_1/explain", (200, explained(waiting)))
+
+    out = shell("explain", "evt_1").out
+
+    assert "… waits" in out
+    assert f"run {RUN}" in out
+    assert "it waits: run wfr_x of service/billing is at work" in out

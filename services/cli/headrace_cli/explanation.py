@@ -81,7 +81,7 @@ def table(explanation: Explanation, width: int) -> list[Text]:
         version = "" if verdict.version is None else f" v{verdict.version}"
         why = "\n".join(verdict.clauses) or verdict.reason
         if verdict.run_id:
-            why = f"run {verdict.run_id}"
+            why = f"run {verdict.run_id}" + ("" if verdict.verdict == "matched" else f"\n{verdict.reason}")
         rows.append((Text(f"{verdict.workflow}{version}", "bold"), verdict.trigger, Text(answer, style), why))
     return tables.table(("WORKFLOW", "TRIGGER", "ANSWER", "WHY"), rows, width, wrap=True)
 
