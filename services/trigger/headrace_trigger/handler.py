@@ -129,6 +129,7 @@ class TriggerHandler:
             done(record)
 
     async def _judge(self, records: Sequence[Record]) -> None:
+        """Judge changes, publish what follows, and write it into the ledger, in this order."""
         index = await self._listeners.index()
         outcome = Outcome()
         for first in range(0, len(records), _AT_ONCE):
@@ -227,22 +228,23 @@ class TriggerHandler:
         if not judgement.matched:
             return _verdict(listener, "error" if judgement.failed else "filtered", judgement.reason)
         run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
-        earlier = self._earlier(hearing, run_id)
-        if earlier is not None:
-            return _verdict(listener, "deduplicated", f"the same event came before, {earlier}: it has one run", run_id)
+        here = _place(hearing.record)
+        first = self._places.get(run_id, here)
+        if first != here:
+            return _verdict(listener, "deduplicated", f"the same event came before, {first}: it has one run", run_id)
         stopped = self._loop(hearing, listener)
         if stopped is not None:
             return _verdict(listener, "loop", stopped)
+        if not listener.config.has_gate():  # a gate remembers by itself what came
+            self._remember(run_id, here)
         return _verdict(listener, "matched", judgement.reason, run_id)
 
-    def _earlier(self, hearing: Hearing, run_id: str) -> str | None:
-        """Where an event that asks for a run came before, if somebody sent it twice; None for the first, however often
-        that is delivered. Only the last ones are remembered: others start no second run, but look as if they did."""
-        here = _place(hearing.record)
-        first = self._places.setdefault(run_id, here)
+    def _remember(self, run_id: str, place: str) -> None:
+        """Tell an event that somebody sends twice from one that is delivered twice. Only the last ones are remembered:
+        others start no second run, but look as if they did."""
+        self._places[run_id] = place
         if len(self._places) > _MOST_PLACES:
             self._places.popitem(last=False)
-        return None if first == here else first
 
     def _loop(self, hearing: Hearing, listener: Listener) -> str | None:
         """Why this event must not start a run although the condition holds; None when it may."""

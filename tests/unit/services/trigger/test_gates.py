@@ -208,6 +208,15 @@ async def test_many_large_events_of_one_entity_are_saved_in_pieces(house: trigge
     assert len((await the_gate(house)).gate.waiting) == 11
 
 
+async def test_an_event_that_was_dropped_and_is_sent_again_is_said_to_be_dropped_again(house: trigger.Gate) -> None:
+    await house.save(listener("a", perEntity="drop-while-running"))
+    await house.handle(house.event("1"), house.event("2"), house.event("2"))
+
+    said = {it.verdict for entry in await house.entries() for it in entry.verdicts}
+    assert said == {"matched", "dropped"}
+    assert len(await house.started()) == 1
+
+
 async def test_a_record_of_the_gates_that_nobody_understands_becomes_a_dead_letter(house: trigger.Gate) -> None:
     await house.handle(record(Message(TOPICS.run_gates, "wfg_1", b"{"), 7), over("wfr_unknown", 8))
 

@@ -21,6 +21,7 @@ from headrace.contracts.entity_change import encode_entity_change, event_id
 from headrace.contracts.topics import TopicNames
 from headrace.core.commands import StartRun
 from headrace.core.json import JsonObject
+from headrace.core.loop_guard import StartRate
 from headrace.core.run import Causation
 from headrace.ports.errors import UnavailableError
 from headrace.ports.log import Message, Record
@@ -353,3 +354,13 @@ async def test_counts_that_the_ledger_did_not_take_are_told_again(gate: Gate) ->
 
     (counted,) = await gate.ledger.port.query(workflow=COUNTED)
     assert counted.verdicts[0].detail == {"events": 7}
+
+
+async def test_an_event_that_was_cut_as_a_loop_is_not_taken_for_one_that_has_a_run(gate: Gate) -> None:
+    gate.handler._rate = StartRate(1)
+    await gate.save(listener("a"))
+    await gate.handle(gate.event("1"), gate.event("2"))
+    await gate.handle(gate.event("2", at=START + 60_000))
+
+    assert {it.verdict for entry in await gate.entries() for it in entry.verdicts} == {"matched"}
+    assert len(await gate.started()) == 2
