@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace.adapters.embedded import EmbeddedDefinitionStore, EmbeddedLog, EmbeddedRunStore
 from headrace.adapters.jq.cage import JqCage
-from headrace.contracts.codec import decode_event, decode_request, encode_command
+from headrace.contracts.codec import decode_event, decode_leave, decode_request, encode_command
 from headrace.contracts.envelope import is_redelivered
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
@@ -350,6 +351,27 @@ async def test_a_run_whose_version_is_missing_is_dead_lettered_alone(office: Off
     assert letters[0].header("dl-error") == b"MissingVersionError"
     assert (await office.state(good.run_id)) is not None
     assert len(office.done) == 2
+
+
+async def test_a_run_that_cannot_begin_frees_its_gate_whatever_the_reason(office: Office) -> None:
+    no_version = replace(start(1, version=9), gate="wfg_1")
+    no_trigger = replace(start(2), gate="wfg_2", trigger="gone")
+    await office.handle(no_version, no_trigger, start(3, version=9))
+
+    left = [decode_leave(one) for one in await office.topic(TOPICS.run_gates)]
+    assert {(it.gate, it.run_id) for it in left} == {("wfg_1", no_version.run_id), ("wfg_2", no_trigger.run_id)}
+
+
+async def test_a_run_behind_a_gate_says_that_it_is_over_with_its_last_save(office: Office) -> None:
+    begun = replace(start(1), gate="wfg_1")
+    await office.handle(begun)
+    office.log.fail("publish")
+    with pytest.raises(UnavailableError):
+        await office.handle(CancelRun(begun.run_id, 1, "me", force=True))
+    assert await office.topic(TOPICS.run_gates) == []
+    await office.handle(CancelRun(begun.run_id, 1, "me", force=True))
+
+    assert {decode_leave(one).run_id for one in await office.topic(TOPICS.run_gates)} == {begun.run_id}
 
 
 async def test_commands_for_a_run_that_nobody_knows_are_done_without_effect(office: Office) -> None:
