@@ -57,6 +57,10 @@ async def test_a_run_that_waits_can_be_cancelled_and_the_next_one_has_its_place(
     first, second, third = [await _run_of(house, await house.send()) for _ in range(3)]
     await house.run_when(second, lambda run: run["nodeRuns"])
 
+    trigger = node_run(await house.run(second), "changed")["identifier"]
+    report = {"status": "COMPLETED", "result": "SUCCESS"}
+    refused = await house.call("PATCH", f"/v1/workflows/nodes/runs/{trigger}", report, 409)
+    assert refused["error"] == "node_run_held"
     await house.call("POST", f"/v1/workflows/runs/{second}/cancel", {})
     cancelled = await house.finished(second)
     await _report(house, first)

@@ -37,6 +37,7 @@ CODES: Mapping[str, Code] = {
     "update_conflict": Code(409, "Somebody else changed it meanwhile", "Read it again and repeat the change."),
     "run_completed": Code(409, "The run is over", "Nothing can change a completed run; start a new one."),
     "run_not_over": Code(409, "The run is not over", "Wait for its end or cancel it, then run it again."),
+    "node_run_held": Code(409, "The run waits for its turn", "Report when it is at work (docs/triggers.md)."),
     "node_run_completed": Code(409, "The node run is over", "A completed node run is final (spec 7.4)."),
     "not_an_input": Code(409, "The node waits for no people", "Only INPUT nodes take responses."),
     "already_responded": Code(409, "You have responded already", "Each person responds once; somebody else may."),

@@ -93,17 +93,22 @@ class Gatekeeper:
     async def leave(self, left: Sequence[LeaveGate]) -> None:
         """Runs are over. Raises UnavailableError: do it again."""
         visits: dict[str, _Visit] = {}
-        known = await self._store.load([it.gate for it in left])
         for it in left:
-            if it.gate in known:
-                visit = visits.setdefault(it.gate, _Visit(known[it.gate].gate, []))
-                visit.moves.append(lambda gate, it=it: gates.leave(gate, it.run_id, it.at))  # type: ignore[misc]
+            unknown = Gate(it.gate, "", "", "")  # leaving it changes nothing, so it is not saved
+            visit = visits.setdefault(it.gate, _Visit(unknown, []))
+            visit.moves.append(lambda gate, it=it: gates.leave(gate, it.run_id, it.at))  # type: ignore[misc]
         await self._settle(visits)
 
     async def sweep(self) -> int:
-        """Do what is due: let in what was gathered, look at runs that hold a gate for long. The number of gates."""
-        now = self._clock.now()
-        due = await self._store.due(now, self._settings.batch)
+        """Do all that is due: let in what was gathered, look at runs that hold a gate for long. The number of gates."""
+        done, now = 0, self._clock.now()
+        while due := await self._store.due(now, self._settings.batch):
+            await self._look_at(due, now)
+            done += len(due)
+        return done
+
+    async def _look_at(self, due: Sequence[StoredGate], now: int) -> None:
+        """Do what is due at these gates; after that it is due later, or not any more."""
         holders = [it.gate.holder for it in due if it.gate.holder is not None]
         runs = await self._runs.load(holders) if holders else {}
 
@@ -116,7 +121,6 @@ class Gatekeeper:
             return Step(checked.gate, (*ripened.commands, *checked.commands))
 
         await self._settle({it.gate.id: _Visit(it.gate, [look]) for it in due})
-        return len(due)
 
     async def mark(self) -> None:
         """Mark as published what was, unless a later save did so."""
@@ -131,7 +135,8 @@ class Gatekeeper:
         return len(stale)
 
     async def _settle(self, visits: Mapping[str, _Visit]) -> None:
-        """Take all moves, gate by gate in their order, again at those that somebody else changed meanwhile."""
+        """Take all moves, gate by gate in their order, again at those that somebody else changed meanwhile. Each round
+        takes one move of each gate at least, unless somebody else was first."""
         for _ in range(_MAX_ROUNDS * max((len(visit.moves) for visit in visits.values()), default=1)):
             open_ = {name: visit for name, visit in visits.items() if visit.moves}
             if not open_:
@@ -140,21 +145,18 @@ class Gatekeeper:
         raise UnavailableError(f"{len(visits)} gates are being changed by somebody else all the time")
 
     async def _round(self, visits: Mapping[str, _Visit]) -> None:
-        """Load, step, save and publish once."""
+        """Load, step, save and publish once. What others left unpublished goes first: the next save replaces it."""
         stored = await self._store.load(list(visits))
+        await self._publish(list(stored.values()))
         taken: dict[str, list[Step]] = {}
         writes: list[StoredGate] = []
-        unchanged: list[StoredGate] = []
         for name, visit in visits.items():
-            held = stored.get(name)
-            taken[name], write = self._step(visit, held)
+            taken[name], write = self._step(visit, stored.get(name))
             if write is not None:
                 writes.append(write)
-            elif held is not None:
-                unchanged.append(held)
         answers = await self._store.save(writes) if writes else []
         lost = {write.gate.id for write, saved in zip(writes, answers, strict=True) if not saved}
-        await self._publish([it for it in (*writes, *unchanged) if it.gate.id not in lost])
+        await self._publish([it for it in writes if it.gate.id not in lost])
         for name, visit in visits.items():
             if name not in lost:
                 visit.steps.extend(taken[name])
@@ -163,7 +165,6 @@ class Gatekeeper:
     def _step(self, visit: _Visit, held: StoredGate | None) -> tuple[list[Step], StoredGate | None]:
         """As many moves as one save may hold, and that save; None when they change nothing."""
         before = visit.gate if held is None else held.gate
-        known = held.outbox if held is not None and self._published.get(before.id) != held.rev else ()
         steps: list[Step] = []
         messages: list[Message] = []
         gate, size = before, 0
@@ -179,7 +180,7 @@ class Gatekeeper:
         if gate is before:
             return steps, None
         rev = 0 if held is None else held.rev + 1
-        return steps, StoredGate(gate, rev, (*known, *messages), self._clock.now())
+        return steps, StoredGate(gate, rev, tuple(messages), self._clock.now())
 
     async def _publish(self, stored: Sequence[StoredGate]) -> None:
         found = [it for it in stored if it.outbox and self._published.get(it.gate.id) != it.rev]

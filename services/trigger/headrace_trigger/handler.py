@@ -11,7 +11,6 @@ Events are judged a hundred at a time, and the conditions among them that lie ou
 evaluator in one call; what came of all of them is published and recorded once per batch.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +22,7 @@ from headrace.contracts.envelope import dump, trace_fields, traceparent_of
 from headrace.contracts.topics import TopicNames
 from headrace.core import ids
 from headrace.core.commands import LeaveGate, StartRun
+from headrace.core.duplicates import FirstPlaces
 from headrace.core.expression import Answer, Evaluation
 from headrace.core.gate import Entry, Heard, Position
 from headrace.core.loop_guard import StartRate, too_deep
@@ -43,8 +43,6 @@ CREATED_BY = "headrace:event-trigger"
 """Runs of event triggers belong to a machine actor (spec 2.2)."""
 _AT_ONCE = 100
 """More events than that, as objects, outgrow the processor's cache: each would cost half as much again."""
-
-_MOST_PLACES = 10_000
 
 _log = structlog.get_logger("headrace.trigger")
 
@@ -82,9 +80,8 @@ class Outcome:
 
     messages: list[Message] = field(default_factory=list)
     judged: list[tuple[Hearing, list[TriggerVerdict]]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    open: list[tuple[list[TriggerVerdict], int]] = field(default_factory=list)
-    """Where the verdict on each entry goes."""
+    passing: list[tuple[Entry, list[TriggerVerdict], int]] = field(default_factory=list)
+    """Matches for gates, each with where the verdict on it goes."""
 
 
 class TriggerHandler:
@@ -112,8 +109,7 @@ class TriggerHandler:
         self._metrics = metrics
         self._settings = settings or TriggerSettings()
         self._rate = StartRate(self._settings.max_starts_per_minute)
-        self._places: OrderedDict[str, str] = OrderedDict()
-        """Where the event came first that asked for a run, by the run, the last ones."""
+        self._places = FirstPlaces()
         self.counting = Counting(ledger, self._settings.kept_per_second)
 
     async def handle(self, records: Sequence[Record], done: Done) -> None:
@@ -138,7 +134,7 @@ class TriggerHandler:
             await self._ask(hearings)
             for hearing in hearings:
                 self._decide(hearing, outcome)
-        if outcome.entries:
+        if outcome.passing:
             await self._pass(outcome)
         if outcome.messages:
             await self._log.publish(outcome.messages)
@@ -168,7 +164,8 @@ class TriggerHandler:
 
     async def _pass(self, outcome: Outcome) -> None:
         """Have the gates say what becomes of the matches that are theirs."""
-        for heard, (verdicts, index) in zip(await self._gates.enter(outcome.entries), outcome.open, strict=True):
+        said = await self._gates.enter([entry for entry, _, _ in outcome.passing])
+        for heard, (_, verdicts, index) in zip(said, outcome.passing, strict=True):
             verdicts[index] = _said(verdicts[index], heard)
 
     def _hear(self, record: Record, index: TriggerIndex, messages: list[Message]) -> Hearing | None:
@@ -206,8 +203,7 @@ class TriggerHandler:
             if verdict.verdict == "matched" and verdict.run_id is not None:
                 start = self._start(listener, hearing.change, verdict.run_id)
                 if listener.config.has_gate():
-                    outcome.open.append((verdicts, len(verdicts)))
-                    outcome.entries.append(_entry_of(hearing, listener, start))
+                    outcome.passing.append((_entry_of(hearing, listener, start), verdicts, len(verdicts)))
                 else:
                     outcome.messages.append(encode_command(start, self._topics))
             verdicts.append(verdict)
@@ -229,22 +225,15 @@ class TriggerHandler:
             return _verdict(listener, "error" if judgement.failed else "filtered", judgement.reason)
         run_id = ids.run_id(listener.workflow, listener.trigger, change.event_id)
         here = _place(hearing.record)
-        first = self._places.get(run_id, here)
-        if first != here:
+        first = self._places.earlier(run_id, here)
+        if first is not None:
             return _verdict(listener, "deduplicated", f"the same event came before, {first}: it has one run", run_id)
         stopped = self._loop(hearing, listener)
         if stopped is not None:
             return _verdict(listener, "loop", stopped)
         if not listener.config.has_gate():  # a gate remembers by itself what came
-            self._remember(run_id, here)
+            self._places.keep(run_id, here)
         return _verdict(listener, "matched", judgement.reason, run_id)
-
-    def _remember(self, run_id: str, place: str) -> None:
-        """Tell an event that somebody sends twice from one that is delivered twice. Only the last ones are remembered:
-        others start no second run, but look as if they did."""
-        self._places[run_id] = place
-        if len(self._places) > _MOST_PLACES:
-            self._places.popitem(last=False)
 
     def _loop(self, hearing: Hearing, listener: Listener) -> str | None:
         """Why this event must not start a run although the condition holds; None when it may."""

@@ -17,7 +17,7 @@ before the first (`diff.before`), and the ids of all (`merged`).
 """
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 
 from headrace.core._gate_types import (
     Entry,
@@ -76,7 +76,7 @@ class _Arrival:
     gate: Gate
     verdict: GateVerdict
     reason: str
-    commands: tuple[StartRun | AdmitRun | CancelRun, ...] = field(default_factory=tuple)
+    commands: tuple[StartRun | AdmitRun | CancelRun, ...] = ()
 
 
 def enter(gate: Gate, entry: Entry) -> Step:

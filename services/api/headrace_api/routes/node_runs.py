@@ -30,7 +30,7 @@ _FIND = (
 )
 _REPORT_ERRORS = (
     "malformed_json", "body_too_large", "unsupported_media_type", "invalid_request", "forbidden", "not_found",
-    "node_run_completed", "unavailable",
+    "node_run_completed", "node_run_held", "unavailable",
 )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ async def add_node_run_logs(request: Request) -> Response:
     run, node = await visible_node_run(request, node_run_id)
     principal = _require_reporter(request)
     wanted = read_model(LogsRequest, await read_body(request, context.settings.body_limit_bytes))
-    _require_open(node)
+    _require_open(run, node)
     at = context.ports.clock.now()
     report = ReportNode(
         run.id, at, node.id, principal.id, logs=_lines(wanted.logs, at), report_id=_report_id(request, principal)
@@ -113,7 +113,7 @@ async def _take_report(request: Request, run: Run, node: NodeRun) -> Response:
     context = context_of(request)
     principal = _require_reporter(request)
     wanted = read_model(NodeRunReport, await read_body(request, context.settings.body_limit_bytes))
-    _require_open(node)
+    _require_open(run, node)
     at = context.ports.clock.now()
     report = ReportNode(
         run_id=run.id,
@@ -151,10 +151,12 @@ def _require_reporter(request: Request) -> Principal:
     return principal
 
 
-def _require_open(node: NodeRun) -> None:
+def _require_open(run: Run, node: NodeRun) -> None:
     if node.status == "COMPLETED":
         message = f'The node run "{node.id}" is over with {node.result}; nothing can be added to it.'
         raise ApiError("node_run_completed", message)
+    if run.is_held:
+        raise ApiError("node_run_held", f'The run "{run.id}" waits for its turn: nothing of it is at work yet.')
 
 
 def _report_id(request: Request, principal: Principal) -> str:

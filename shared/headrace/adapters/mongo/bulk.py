@@ -45,6 +45,13 @@ def replacement(document: Document, rev: int) -> Operation:
     return InsertOne(document) if rev == 0 else only_if({"$eq": ["$rev", rev - 1]}, document)
 
 
+def sent(rev: int) -> list[dict[str, Any]]:
+    """Empties the outbox of that revision; selecting by `_id` alone, like the saves. A missing field stays missing."""
+    is_that = {"$eq": ["$rev", rev]}
+    fields = {"outbox": "$$REMOVE", "unsent_since": "$$REMOVE", "expire_at": "$expire_when_sent"}
+    return [{"$set": {name: {"$cond": [is_that, value, f"${name}"]} for name, value in fields.items()}}]
+
+
 def judge_revs(revs: Sequence[int]) -> Judge:
     """The judge of writes with these `rev`s."""
 

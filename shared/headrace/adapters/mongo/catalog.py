@@ -16,7 +16,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, in_rounds, judge_revs, replacement, too_large
+from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, in_rounds, judge_revs, replacement, sent, too_large
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import BLUEPRINTS, ENTITIES
@@ -92,7 +92,7 @@ class MongoCatalog:
         """See the port. Unacknowledged: a reader may not see it at once, and it may be lost."""
         if not revs:
             return
-        updates = [UpdateOne({"_id": key}, _sent(rev)) for key, rev in revs]
+        updates = [UpdateOne({"_id": key}, sent(rev)) for key, rev in revs]
         with translated(f"mark {len(revs)} entities as published"):
             await self._unacknowledged.bulk_write(updates, ordered=False)
 
@@ -134,13 +134,6 @@ class MongoCatalog:
         operations = [replacement(_encode(it, write_id, self._retention_ms), it.rev) for it in writes]
         revs = [write.rev for write in writes]
         return await self._entity_writer.write([it.entity.key for it in writes], operations, write_id, judge_revs(revs))
-
-
-def _sent(rev: int) -> list[dict[str, Any]]:
-    """Empties the outbox of that revision; selecting by `_id` alone, like the saves. A missing field stays missing."""
-    is_that = {"$eq": ["$rev", rev]}
-    fields = {"outbox": "$$REMOVE", "unsent_since": "$$REMOVE", "expire_at": "$expire_when_sent"}
-    return [{"$set": {name: {"$cond": [is_that, value, f"${name}"]} for name, value in fields.items()}}]
 
 
 def _encode(stored: StoredEntity, write_id: int, retention_ms: int) -> Document:

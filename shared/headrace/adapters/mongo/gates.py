@@ -13,12 +13,11 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, in_rounds, judge_revs, replacement, too_large
+from headrace.adapters.mongo.bulk import MAX_BYTES, BulkWriter, in_rounds, judge_revs, replacement, sent, too_large
 from headrace.adapters.mongo.database import Document, MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import GATES
 from headrace.adapters.mongo.run_documents import MS_PER_DAY
-from headrace.adapters.mongo.runs import sent
 from headrace.adapters.mongo.versions import Shape
 from headrace.contracts.documents import pack, unpack
 from headrace.contracts.gate_documents import decode_gate, encode_gate

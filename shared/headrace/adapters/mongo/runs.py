@@ -7,7 +7,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
 from headrace.adapters.mongo import run_documents
-from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if
+from headrace.adapters.mongo.bulk import BulkWriter, Operation, in_rounds, only_if, sent
 from headrace.adapters.mongo.database import MongoDatabase
 from headrace.adapters.mongo.errors import translated
 from headrace.adapters.mongo.indexes import RUNS
@@ -125,10 +125,3 @@ class MongoRunStore:
             return None if rev == writes[i].rev - 1 else False
 
         return await self._writer.write([write.run.id for write in writes], operations, write_id, judge)
-
-
-def sent(rev: int) -> list[dict[str, Any]]:
-    """Empties the outbox of that revision; selecting by `_id` alone, like the saves. A missing field stays missing."""
-    is_that = {"$eq": ["$rev", rev]}
-    fields = {"outbox": "$$REMOVE", "unsent_since": "$$REMOVE", "expire_at": "$expire_when_sent"}
-    return [{"$set": {name: {"$cond": [is_that, value, f"${name}"]} for name, value in fields.items()}}]

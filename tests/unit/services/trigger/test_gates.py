@@ -1,6 +1,5 @@
 """Gates in the trigger service, on stores and a log that fail on demand."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,27 +13,19 @@ from headrace.ports.errors import UnavailableError
 from headrace.ports.gates import StoredGate
 from headrace.ports.log import Message, Record
 from headrace.ports.stores import StoredRun
-from headrace_trigger.gatekeeper import Gatekeeper
+from headrace_trigger.gatekeeper import Gatekeeper, GatekeeperSettings
 from tests.conformance.samples import START
 from tests.unit.services.parts import record
-from tests.unit.services.trigger import test_trigger as trigger
-from tests.unit.services.trigger.test_trigger import TOPICS, listener
+from tests.unit.services.trigger.lookout import TOPICS, Lookout, listener
 
 
-@pytest.fixture
-async def house() -> AsyncIterator[trigger.Gate]:
-    made = trigger.Gate()
-    yield made
-    await made.evaluator.port.close()
+async def commands(lookout: Lookout) -> list[Command]:
+    return [decode_command(one) for one in await lookout.log.port.read(TOPICS.run_commands, 0, limit=10_000)]
 
 
-async def commands(house: trigger.Gate) -> list[Command]:
-    return [decode_command(one) for one in await house.log.port.read(TOPICS.run_commands, 0, limit=10_000)]
-
-
-async def the_gate(house: trigger.Gate) -> StoredGate:
+async def the_gate(lookout: Lookout) -> StoredGate:
     name = ids.gate_id("a", "changed", "service/x")
-    stored: StoredGate = (await house.gates.port.load([name]))[name]
+    stored: StoredGate = (await lookout.gates.port.load([name]))[name]
     return stored
 
 
@@ -43,19 +34,19 @@ def over(run_id: str, offset: int = 1) -> Record:
     return record(encode_command(left, TOPICS), offset)
 
 
-async def test_events_of_one_entity_start_runs_one_after_the_other(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"), listener("b"))
-    await house.handle(house.event("1"), house.event("2"))
-    first, second = [it for it in await house.started() if it.workflow == "a"]
+async def test_events_of_one_entity_start_runs_one_after_the_other(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"), listener("b"))
+    await lookout.handle(lookout.event("1"), lookout.event("2"))
+    first, second = [it for it in await lookout.started() if it.workflow == "a"]
 
     assert (first.held, second.held, first.gate, second.gate) == (False, True, second.gate, first.gate)
-    assert [it.held for it in await house.started() if it.workflow == "b"] == [False, False]
-    said = {entry.event_id: entry.verdicts[0] for entry in await house.entries()}
+    assert [it.held for it in await lookout.started() if it.workflow == "b"] == [False, False]
+    said = {entry.event_id: entry.verdicts[0] for entry in await lookout.entries()}
     assert sorted(it.verdict for it in said.values()) == ["matched", "waiting"]
     assert {it.run_id for it in said.values()} == {first.run_id, second.run_id}
-    await house.handle(over(first.run_id))
-    assert (await commands(house))[-1] == AdmitRun(second.run_id, START)
-    assert len(house.done) == 3
+    await lookout.handle(over(first.run_id))
+    assert (await commands(lookout))[-1] == AdmitRun(second.run_id, START)
+    assert len(lookout.done) == 3
 
 
 @pytest.mark.parametrize(
@@ -63,66 +54,66 @@ async def test_events_of_one_entity_start_runs_one_after_the_other(house: trigge
 )
 @pytest.mark.parametrize("after", [False, True])
 async def test_whatever_fails_in_the_middle_each_event_has_its_run_once_and_waits_once(
-    house: trigger.Gate, port: str, verb: str, after: bool
+    lookout: Lookout, port: str, verb: str, after: bool
 ) -> None:
-    await house.save(listener("a", perEntity="serial"))
-    events = [house.event("1"), house.event("2")]
-    getattr(house, port).fail(verb, after=after)
+    await lookout.save(listener("a", perEntity="serial"))
+    events = [lookout.event("1"), lookout.event("2")]
+    getattr(lookout, port).fail(verb, after=after)
     with pytest.raises(UnavailableError):
-        await house.handle(*events)
-    assert house.done == []
+        await lookout.handle(*events)
+    assert lookout.done == []
 
-    await house.handle(*events)
+    await lookout.handle(*events)
 
-    asked = {command.run_id: command for command in await house.started()}
+    asked = {command.run_id: command for command in await lookout.started()}
     assert [command.held for command in asked.values()] == [False, True]
-    gate = (await the_gate(house)).gate
+    gate = (await the_gate(lookout)).gate
     assert (gate.holder, [it.run_id for it in gate.waiting]) == (next(iter(asked)), list(asked)[1:])
-    said = sorted(verdict.verdict for entry in await house.entries() for verdict in entry.verdicts)
+    said = sorted(verdict.verdict for entry in await lookout.entries() for verdict in entry.verdicts)
     assert said == ["matched", "waiting"]
 
 
 @pytest.mark.parametrize(("port", "verb"), [("gates", "save"), ("log", "publish")])
 @pytest.mark.parametrize("after", [False, True])
 async def test_whatever_fails_when_a_run_is_over_the_next_one_is_admitted(
-    house: trigger.Gate, port: str, verb: str, after: bool
+    lookout: Lookout, port: str, verb: str, after: bool
 ) -> None:
-    await house.save(listener("a", perEntity="serial"))
-    await house.handle(house.event("1"), house.event("2"), house.event("3"))
-    first, second, _ = await house.started()
-    getattr(house, port).fail(verb, after=after)
+    await lookout.save(listener("a", perEntity="serial"))
+    await lookout.handle(lookout.event("1"), lookout.event("2"), lookout.event("3"))
+    first, second, _ = await lookout.started()
+    getattr(lookout, port).fail(verb, after=after)
     with pytest.raises(UnavailableError):
-        await house.handle(over(first.run_id))
-    await house.handle(over(first.run_id))
+        await lookout.handle(over(first.run_id))
+    await lookout.handle(over(first.run_id))
 
-    admitted = {it.run_id for it in await commands(house) if isinstance(it, AdmitRun)}
+    admitted = {it.run_id for it in await commands(lookout) if isinstance(it, AdmitRun)}
     assert admitted == {second.run_id}
-    assert (await the_gate(house)).gate.holder == second.run_id
+    assert (await the_gate(lookout)).gate.holder == second.run_id
 
 
-async def test_what_a_process_saved_and_did_not_publish_another_one_publishes(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"))
-    house.log.fail("publish")
+async def test_what_a_process_saved_and_did_not_publish_another_one_publishes(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
+    lookout.log.fail("publish")
     with pytest.raises(UnavailableError):
-        await house.handle(house.event("1"))
-    other = Gatekeeper(house.gates.port, house.runs, house.log.port, house.clock, TOPICS)
+        await lookout.handle(lookout.event("1"))
+    other = Gatekeeper(lookout.gates.port, lookout.runs, lookout.log.port, lookout.clock, TOPICS)
     assert await other.resend() == 0
 
-    house.clock.at += 20_000
+    lookout.clock.at += 20_000
     assert await other.resend() == 1
 
-    assert [type(it) for it in await commands(house)] == [StartRun]
+    assert [type(it) for it in await commands(lookout)] == [StartRun]
     await other.mark()
-    house.clock.at += 20_000
+    lookout.clock.at += 20_000
     assert await other.resend() == 0
 
 
-async def test_processes_that_keep_one_gate_at_the_same_time_lose_no_event(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"))
-    await house.handle(house.event("0"))
-    inner = house.gates.port
-    other = Gatekeeper(inner, house.runs, house.log.port, house.clock, TOPICS)
-    first = (await house.started())[0]
+async def test_processes_that_keep_one_gate_at_the_same_time_lose_no_event(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
+    await lookout.handle(lookout.event("0"))
+    inner = lookout.gates.port
+    other = Gatekeeper(inner, lookout.runs, lookout.log.port, lookout.clock, TOPICS)
+    first = (await lookout.started())[0]
 
     class Late:
         """A store whose save comes after somebody else's, once."""
@@ -137,59 +128,82 @@ async def test_processes_that_keep_one_gate_at_the_same_time_lose_no_event(house
             return await inner.save(writes)
 
     late: Any = Late()
-    house.handler._gates = Gatekeeper(late, house.runs, house.log.port, house.clock, TOPICS)
-    await house.handle(house.event("1"))
+    lookout.handler._gates = Gatekeeper(late, lookout.runs, lookout.log.port, lookout.clock, TOPICS)
+    await lookout.handle(lookout.event("1"))
 
-    gate = (await the_gate(house)).gate
-    assert gate.holder == ids.run_id("a", "changed", (await house.entries())[0].event_id)
-    assert {it.run_id: it.held for it in await house.started()} == {first.run_id: False, gate.holder: False}
+    gate = (await the_gate(lookout)).gate
+    assert gate.holder == ids.run_id("a", "changed", (await lookout.entries())[0].event_id)
+    assert {it.run_id: it.held for it in await lookout.started()} == {first.run_id: False, gate.holder: False}
 
 
-async def test_the_latest_takes_the_place_of_the_one_that_waits(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="latest-wins"))
-    await house.handle(*(house.event(name) for name in "123"))
-    _, second, third = await house.started()
+async def test_the_latest_takes_the_place_of_the_one_that_waits(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="latest-wins"))
+    await lookout.handle(*(lookout.event(name) for name in "123"))
+    _, second, third = await lookout.started()
 
-    assert [it for it in await commands(house) if isinstance(it, CancelRun)] == [
+    assert [it for it in await commands(lookout) if isinstance(it, CancelRun)] == [
         CancelRun(second.run_id, START, f"headrace:latest-wins:{third.run_id}")
     ]
     assert third.output["merged"]
 
 
-async def test_what_is_gathered_starts_when_its_time_has_come(house: trigger.Gate) -> None:
-    await house.save(listener("a", debounce={"seconds": 5}))
-    await house.handle(house.event("1"), house.event("2"))
-    assert set((await house.verdicts()).values()) == {"debounced"}
-    house.clock.at += 4_900
-    assert await house.gatekeeper.sweep() == 0
-    house.clock.at += 200
-    assert await house.gatekeeper.sweep() == 1
-    assert await house.gatekeeper.sweep() == 0
+async def test_what_is_gathered_starts_when_its_time_has_come(lookout: Lookout) -> None:
+    await lookout.save(listener("a", debounce={"seconds": 5}))
+    await lookout.handle(lookout.event("1"), lookout.event("2"))
+    assert set((await lookout.verdicts()).values()) == {"debounced"}
+    lookout.clock.at += 4_900
+    assert await lookout.gatekeeper.sweep() == 0
+    lookout.clock.at += 200
+    assert await lookout.gatekeeper.sweep() == 1
+    assert await lookout.gatekeeper.sweep() == 0
 
-    (run,) = await house.started()
-    assert {verdict.run_id for entry in await house.entries() for verdict in entry.verdicts} == {run.run_id}
+    (run,) = await lookout.started()
+    assert {verdict.run_id for entry in await lookout.entries() for verdict in entry.verdicts} == {run.run_id}
     assert (run.gate, run.held) == (None, False)
 
 
-async def test_a_run_that_ended_without_a_word_is_found_and_the_next_one_admitted(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"))
-    await house.handle(house.event("1"), house.event("2"))
-    first, second = await house.started()
+async def test_all_that_is_due_is_done_in_one_sweep(lookout: Lookout) -> None:
+    await lookout.save(listener("a", debounce={"seconds": 5}), listener("b", debounce={"seconds": 5}))
+    await lookout.handle(lookout.event("1"))
+    lookout.gatekeeper._settings = GatekeeperSettings(batch=1)
+    lookout.clock.at += 5_000
+
+    assert await lookout.gatekeeper.sweep() == 2
+    assert len(await lookout.started()) == 2
+
+
+async def test_what_another_one_left_unpublished_goes_out_before_what_follows(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
+    lookout.log.fail("publish")
+    with pytest.raises(UnavailableError):
+        await lookout.handle(lookout.event("1"))
+    heir = Gatekeeper(lookout.gates.port, lookout.runs, lookout.log.port, lookout.clock, TOPICS)
+    lookout.handler._gates = heir
+    await lookout.handle(lookout.event("2"))
+
+    assert [it.held for it in await lookout.started()] == [False, True]
+    assert len((await the_gate(lookout)).outbox) == 1, "what was published is not kept"
+
+
+async def test_a_run_that_ended_without_a_word_is_found_and_the_next_one_admitted(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
+    await lookout.handle(lookout.event("1"), lookout.event("2"))
+    first, second = await lookout.started()
     run = Run(first.run_id, "a", 1, "changed", "EVENT_TRIGGER", "me", START, START, Causation("e", "e"), "COMPLETED")
-    await house.runs.save([StoredRun(run, 0)])
-    house.clock.at += CHECK_MS - 1_000
-    assert await house.gatekeeper.sweep() == 0
-    house.clock.at += 1_000
+    await lookout.runs.save([StoredRun(run, 0)])
+    lookout.clock.at += CHECK_MS - 1_000
+    assert await lookout.gatekeeper.sweep() == 0
+    lookout.clock.at += 1_000
 
-    await house.gatekeeper.sweep()
+    await lookout.gatekeeper.sweep()
 
-    assert [it.run_id for it in await commands(house) if isinstance(it, AdmitRun)] == [second.run_id]
+    assert [it.run_id for it in await commands(lookout) if isinstance(it, AdmitRun)] == [second.run_id]
 
 
-async def test_many_large_events_of_one_entity_are_saved_in_pieces(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"))
+async def test_many_large_events_of_one_entity_are_saved_in_pieces(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
     saved: list[list[Message]] = []
-    save, publish = house.gates.port.save, house.log.port.publish
+    save, publish = lookout.gates.port.save, lookout.log.port.publish
     published: set[str] = set()
 
     async def saving(writes: Any) -> Any:
@@ -200,39 +214,39 @@ async def test_many_large_events_of_one_entity_are_saved_in_pieces(house: trigge
         published.update(message.key for message in messages)
         return await publish(messages)
 
-    house.gates.port.save, house.log.port.publish = saving, publishing
-    await house.handle(*(house.event(str(number), text="x" * 700_000) for number in range(12)))
+    lookout.gates.port.save, lookout.log.port.publish = saving, publishing
+    await lookout.handle(*(lookout.event(str(number), text="x" * 700_000) for number in range(12)))
 
     assert len(published) == 12
     assert max(sum(len(it.value or b"") for it in outbox) for outbox in saved) < 6 * 1024 * 1024
-    assert len((await the_gate(house)).gate.waiting) == 11
+    assert len((await the_gate(lookout)).gate.waiting) == 11
 
 
-async def test_an_event_that_was_dropped_and_is_sent_again_is_said_to_be_dropped_again(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="drop-while-running"))
-    await house.handle(house.event("1"), house.event("2"), house.event("2"))
+async def test_an_event_that_was_dropped_and_is_sent_again_is_said_to_be_dropped_again(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="drop-while-running"))
+    await lookout.handle(lookout.event("1"), lookout.event("2"), lookout.event("2"))
 
-    said = {it.verdict for entry in await house.entries() for it in entry.verdicts}
+    said = {it.verdict for entry in await lookout.entries() for it in entry.verdicts}
     assert said == {"matched", "dropped"}
-    assert len(await house.started()) == 1
+    assert len(await lookout.started()) == 1
 
 
-async def test_a_record_of_the_gates_that_nobody_understands_becomes_a_dead_letter(house: trigger.Gate) -> None:
-    await house.handle(record(Message(TOPICS.run_gates, "wfg_1", b"{"), 7), over("wfr_unknown", 8))
+async def test_a_record_of_the_gates_that_nobody_understands_becomes_a_dead_letter(lookout: Lookout) -> None:
+    await lookout.handle(record(Message(TOPICS.run_gates, "wfg_1", b"{"), 7), over("wfr_unknown", 8))
 
-    letters = await house.log.port.read(TOPICS.dead_letters(TOPICS.run_gates), 0)
+    letters = await lookout.log.port.read(TOPICS.dead_letters(TOPICS.run_gates), 0)
     assert len(letters) == 1
-    assert house.done == [7, 8]
-    assert await house.gates.port.load([ids.gate_id("a", "changed", "service/x")]) == {}
+    assert lookout.done == [7, 8]
+    assert await lookout.gates.port.load([ids.gate_id("a", "changed", "service/x")]) == {}
 
 
-async def test_a_gate_that_others_change_all_the_time_is_given_up_for_now(house: trigger.Gate) -> None:
-    await house.save(listener("a", perEntity="serial"))
+async def test_a_gate_that_others_change_all_the_time_is_given_up_for_now(lookout: Lookout) -> None:
+    await lookout.save(listener("a", perEntity="serial"))
 
     async def never(writes: Any) -> list[bool]:
         return [False for _ in writes]
 
-    house.gates.port.save = never
+    lookout.gates.port.save = never
     with pytest.raises(UnavailableError, match="changed by somebody else"):
-        await house.handle(house.event("1"))
-    assert await house.started() == []
+        await lookout.handle(lookout.event("1"))
+    assert await lookout.started() == []
